@@ -1,3 +1,86 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-fn main() {}
+//! Loads files into dma-bufs, and shows what that costs and saves.
+
+mod compare;
+mod load;
+mod measure;
+mod table;
+
+use clap::{Parser, Subcommand};
+use dmabuf::Errno;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Load files into dma-bufs by direct I/O.
+///
+/// A dma-buf is memory that devices share: GPU, camera, network card, disk.
+/// With dma-buf direct I/O the disk writes a file straight into it, by one
+/// splice(2) call: no pipe, no page cache, no copy by the CPU.
+///
+/// Sizes are written as 32MiB, 4KiB, 1GiB or in plain bytes. Results go to
+/// standard output, complaints to standard error.
+#[derive(Parser)]
+#[command(version, after_help = EXIT_STATUS)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_STATUS: &str = "Exit status: 0 all well, 1 something failed or does not compare equal, \
+                           2 wrong usage.";
+
+#[derive(Subcommand)]
+enum Command {
+    Load(load::Args),
+    Compare(compare::Args),
+    Table(table::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Load(args) => load::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Table(args) => table::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            for line in error.to_string().lines() {
+                eprintln!("dmabuf: {line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whatever went wrong, as the lines to print.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Writes to standard output. A reader that has seen enough and closed the
+/// pipe is no error.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
+        _ => Ok(()),
+    }
+}
+
+/// An error of the standard library about a file, in the form of the others.
+fn about(path: &std::path::Path) -> impl Fn(std::io::Error) -> dmabuf::Error + '_ {
+    move |e| {
+        let errno = Errno::from_io_error(&e).unwrap_or(Errno::IO);
+        dmabuf::Error::new(path.display().to_string(), errno)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

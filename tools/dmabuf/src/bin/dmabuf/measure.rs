@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! What a stretch of work cost: CPU, time, page cache, and the disk's own count.
+
+use crate::Result;
+use dmabuf::{Errno, Error};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use sha2::{Digest, Sha256};
+use std::os::unix::thread::JoinHandleExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// CPU time of this process, user and kernel side. Not in it: interrupts and
+/// kernel threads, see [`Idler`].
+pub fn cpu_time() -> Duration {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the kernel fills the structure; zeroes are valid, too.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let duration = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
+    duration(usage.ru_utime) + duration(usage.ru_stime)
+}
+
+/// Pages of a file in the page cache, by cachestat(2).
+pub fn cached_pages(file: BorrowedFd<'_>) -> std::result::Result<u64, Errno> {
+    #[repr(C)]
+    struct Range {
+        off: u64,
+        /// 0: to the end
+        len: u64,
+    }
+    #[repr(C)]
+    #[derive(Default)]
+    struct Stat {
+        cache: u64,
+        dirty: u64,
+        writeback: u64,
+        evicted: u64,
+        recently_evicted: u64,
+    }
+    const SYS_CACHESTAT: libc::c_long = 451;
+    let range = Range { off: 0, len: 0 };
+    let mut stat = Stat::default();
+    // SAFETY: both structures are those of <linux/mman.h>.
+    let ret = unsafe {
+        libc::syscall(
+            SYS_CACHESTAT,
+            file.as_raw_fd(),
+            &raw const range,
+            &raw mut stat,
+            0,
+        )
+    };
+    match ret {
+        0 => Ok(stat.cache),
+        _ => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)),
+    }
+}
+
+/// Bytes of a file in the page cache.
+pub fn cached_bytes(file: impl AsFd) -> Result<u64> {
+    let pages = cached_pages(file.as_fd()).map_err(|e| Error::new("cachestat(2)", e))?;
+    Ok(pages * rustix::param::page_size() as u64)
+}
+
+/// Gets a file out of the page cache, and says so if it stays.
+pub fn drop_cache(file: impl AsFd) -> Result<()> {
+    rustix::fs::fsync(&file)?;
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    if cached_bytes(&file)? > 0 {
+        // Pages still on their way between lists: the big hammer.
+        std::fs::write("/proc/sys/vm/drop_caches", "1")?;
+    }
+    match cached_bytes(&file)? {
+        0 => Ok(()),
+        left => Err(format!("{left} bytes of the file stay in the page cache").into()),
+    }
+}
+
+/// Bytes the disk under a file has delivered so far, from its own statistics.
+/// `None` where there is no such disk.
+pub fn disk_read_bytes(file: impl AsFd) -> Option<u64> {
+    let dev = rustix::fs::fstat(file).ok()?.st_dev;
+    let (major, minor) = (rustix::fs::major(dev), rustix::fs::minor(dev));
+    let stat = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
+    sectors_read(&stat).map(|sectors| sectors * 512)
+}
+
+/// Third number of Documentation/block/stat.rst.
+fn sectors_read(stat: &str) -> Option<u64> {
+    stat.split_whitespace().nth(2)?.parse().ok()
+}
+
+/// Whether one nanosecond of this machine's clock is one instruction, as under
+/// QEMU with `-icount shift=0`. Found out by running a known number of them.
+#[cfg(target_arch = "x86_64")]
+pub fn clock_counts_instructions() -> bool {
+    const LOOPS: u64 = 5_000_000;
+    (0..3).all(|_| {
+        let start = cpu_time();
+        // SAFETY: counts a register down, two instructions each time.
+        unsafe {
+            std::arch::asm!(
+                "2: dec {n}", "jnz 2b",
+                n = inout(reg) LOOPS => _,
+                options(nomem, nostack)
+            );
+        }
+        let ns = (cpu_time() - start).as_nanos() as f64;
+        (ns / (2 * LOOPS) as f64 - 1.0).abs() < 0.01
+    })
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub fn clock_counts_instructions() -> bool {
+    false
+}
+
+/// Median, for an odd number of values.
+pub fn median(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    values[values.len() / 2]
+}
+
+/// SHA-256 over the first `left` bytes of what it is given.
+pub struct Sha {
+    sha: Sha256,
+    left: u64,
+}
+
+impl Sha {
+    pub fn new(len: u64) -> Self {
+        Sha {
+            sha: Sha256::new(),
+            left: len,
+        }
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        let len = bytes.len().min(self.left.try_into().unwrap_or(usize::MAX));
+        self.sha.update(&bytes[..len]);
+        self.left -= len as u64;
+    }
+
+    pub fn finish(self) -> String {
+        let digest = self.sha.finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// SHA-256 of the first `len` bytes of a file, read plainly.
+pub fn sha_of_file(file: &std::fs::File, len: u64) -> Result<String> {
+    use std::os::unix::fs::FileExt;
+    let mut sha = Sha::new(len);
+    let mut block = vec![0; 1 << 20];
+    let mut off = 0;
+    while off < len {
+        match file.read_at(&mut block, off)? {
+            0 => return Err("the file became shorter while it was read".into()),
+            n => {
+                sha.update(&block[..n]);
+                off += n as u64;
+            }
+        }
+    }
+    Ok(sha.finish())
+}
+
+/// Wall clock and CPU time of a stretch of work.
+pub fn timed(work: impl FnOnce() -> Result<()>) -> Result<(Duration, Duration)> {
+    let (wall, cpu) = (Instant::now(), cpu_time());
+    work()?;
+    Ok((wall.elapsed(), cpu_time() - cpu))
+}
+
+/// Measures what everything on a machine with one CPU does, interrupts and
+/// kernel threads included, finer than the ticks of /proc/stat: a thread that
+/// runs only when nothing else wants to uses up all idle time, and what it did
+/// not get was used by somebody.
+pub struct Idler {
+    thread: Option<std::thread::JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+    clock: libc::clockid_t,
+    /// Part of the time that goes to timer ticks and the like anyway.
+    background: f64,
+}
+
+impl Idler {
+    /// `None` on a machine with several CPUs, or where it is not allowed.
+    pub fn start() -> Option<Idler> {
+        // SAFETY: asks for a number.
+        if unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) } != 1 {
+            return None;
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = stop.clone();
+        let (ready, started) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let param = libc::sched_param { sched_priority: 0 };
+            // SAFETY: for the calling thread, with a structure that is alive.
+            let ok = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const param) };
+            let _ = ready.send(ok == 0);
+            while !told.load(Ordering::Relaxed) {
+                // Not spin_loop(): its pause would tell an emulator to rest.
+                std::hint::black_box(());
+            }
+        });
+        let mut clock = 0;
+        // SAFETY: the thread has not been joined.
+        let ret = unsafe { libc::pthread_getcpuclockid(thread.as_pthread_t(), &raw mut clock) };
+        let mut idler = Idler {
+            thread: Some(thread),
+            stop,
+            clock,
+            background: 0.0,
+        };
+        if ret != 0 || !started.recv().unwrap_or(false) {
+            return None;
+        }
+        let nap = Duration::from_millis(300);
+        let busy = idler
+            .busy(|| {
+                std::thread::sleep(nap);
+                Ok(())
+            })
+            .ok()?;
+        idler.background = busy.as_secs_f64() / nap.as_secs_f64();
+        Some(idler)
+    }
+
+    /// CPU time the whole machine needed for `work`.
+    pub fn busy(&self, work: impl FnOnce() -> Result<()>) -> Result<Duration> {
+        let (wall, idle) = (Instant::now(), self.idle());
+        work()?;
+        let (wall, idle) = (wall.elapsed(), self.idle() - idle);
+        Ok(wall
+            .saturating_sub(idle)
+            .saturating_sub(wall.mul_f64(self.background)))
+    }
+
+    fn idle(&self) -> Duration {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: the clock is that of a thread that is alive.
+        unsafe { libc::clock_gettime(self.clock, &raw mut time) };
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+}
+
+impl Drop for Idler {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_grows_with_work() {
+        let (start, begun) = (cpu_time(), Instant::now());
+        while cpu_time() - start < Duration::from_millis(5) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it stands still");
+        }
+    }
+
+    #[test]
+    fn sectors_of_a_disk() {
+        let stat = "     107        0     4280       41        0        0        0 0 0 33 41\n";
+        assert_eq!(sectors_read(stat), Some(4280));
+        assert_eq!(sectors_read(""), None);
+    }
+
+    #[test]
+    fn sha_stops_at_the_length() {
+        let mut sha = Sha::new(3);
+        sha.update(b"ab");
+        sha.update(b"cd");
+        sha.update(b"e");
+        assert_eq!(
+            sha.finish(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn the_middle_value() {
+        assert_eq!(median(vec![9, 1, 5]), 5);
+        assert_eq!(median(vec![7]), 7);
+    }
+}
