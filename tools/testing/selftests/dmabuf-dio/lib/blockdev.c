@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Block devices made for one test. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/blkpg.h>
+#include <linux/loop.h>
+
+#include "dio.h"
+
+int dio_write_file(const char *path, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+	int fd, len, ret = 0;
+
+	va_start(ap, fmt);
+	len = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, len) != len)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+int dio_run(const char *fmt, ...)
+{
+	char command[512], line[600];
+	va_list ap;
+	int status;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof(command), fmt, ap);
+	va_end(ap);
+
+	snprintf(line, sizeof(line),
+		 "PATH=$PATH:/usr/sbin:/sbin; %s >/dev/null 2>&1 </dev/null",
+		 command);
+	status = system(line);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		return dio_skip("not installed: %s", command);
+	if (status) {
+		dio_log("failed: %s", command);
+		return -EIO;
+	}
+	return 0;
+}
+
+int dio_loop(int fd, char *node)
+{
+	struct loop_config config = { .fd = fd };
+	int control, number, loop, ret = 0;
+
+	control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	if (control < 0)
+		return dio_skip("no loop driver");
+	number = ioctl(control, LOOP_CTL_GET_FREE);
+	close(control);
+	if (number < 0)
+		return -errno;
+
+	snprintf(node, DIO_NAME, "/dev/loop%d", number);
+	loop = open(node, O_RDWR | O_CLOEXEC);
+	if (loop < 0)
+		return -errno;
+	if (ioctl(loop, LOOP_CONFIGURE, &config))
+		ret = -errno;
+	close(loop);
+	return ret;
+}
+
+void dio_loop_free(const char *node)
+{
+	int loop = open(node, O_RDWR | O_CLOEXEC);
+
+	if (loop >= 0) {
+		ioctl(loop, LOOP_CLR_FD);
+		close(loop);
+	}
+}
+
+int dio_zram(size_t size, char *node)
+{
+	char path[128];
+	int number;
+	FILE *f;
+
+	f = fopen("/sys/class/zram-control/hot_add", "r");
+	if (!f)
+		return dio_skip("no zram driver");
+	if (fscanf(f, "%d", &number) != 1)
+		number = -1;
+	fclose(f);
+	if (number < 0)
+		return -EIO;
+
+	snprintf(node, DIO_NAME, "/dev/zram%d", number);
+	snprintf(path, sizeof(path), "/sys/block/zram%d/disksize", number);
+	return dio_write_file(path, "%zu", size);
+}
+
+void dio_zram_free(const char *node)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/block/%s/reset",
+		 node + strlen("/dev/"));
+	dio_write_file(path, "1");
+	dio_write_file("/sys/class/zram-control/hot_remove", "%s",
+		       node + strlen("/dev/zram"));
+}
+
+/* Without udev: the node has to be there when dmsetup returns. */
+int dio_dm_create(const char *name, const char *table, char *node)
+{
+	int ret;
+
+	ret = dio_run("dmsetup version");
+	if (ret)
+		return ret == DIO_SKIP ? ret : dio_skip("no device mapper");
+	ret = dio_run("dmsetup create --noudevrules --noudevsync %s --table '%s'",
+		      name, table);
+	snprintf(node, DIO_NAME, "/dev/mapper/%s", name);
+	return ret;
+}
+
+void dio_dm_remove(const char *name)
+{
+	dio_run("dmsetup remove --retry --noudevrules --noudevsync %s", name);
+}
+
+static int partition_op(const char *disk, struct blkpg_partition *part, int op)
+{
+	struct blkpg_ioctl_arg arg = {
+		.op = op,
+		.datalen = sizeof(*part),
+		.data = part,
+	};
+	int fd, ret = 0;
+
+	fd = open(disk, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, BLKPG, &arg))
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+/* Only the kernel's idea of the disk changes, nothing is written to it. */
+int dio_partition_add(const char *disk, int number, loff_t start, loff_t len,
+		      char *node)
+{
+	struct blkpg_partition part = {
+		.start = start,
+		.length = len,
+		.pno = number,
+	};
+	char last = disk[strlen(disk) - 1];
+
+	snprintf(node, DIO_NAME, "%s%s%d", disk,
+		 last >= '0' && last <= '9' ? "p" : "", number);
+	return partition_op(disk, &part, BLKPG_ADD_PARTITION);
+}
+
+void dio_partition_del(const char *disk, int number)
+{
+	struct blkpg_partition part = { .pno = number };
+
+	partition_op(disk, &part, BLKPG_DEL_PARTITION);
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+/* dma-bufs of the exporters any machine has. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/dma-buf.h>
+#include <linux/dma-heap.h>
+#include <linux/udmabuf.h>
+
+#include "dio.h"
+
+#define PAGE		4096UL
+#define HUGE		(2 * DIO_MIB)
+#define MAX_ITEMS	1024UL	/* default of udmabuf's list_limit */
+
+int dio_heap_alloc(size_t size, int fd_flags)
+{
+	struct dma_heap_allocation_data data = {
+		.len = size,
+		.fd_flags = fd_flags | O_CLOEXEC,
+	};
+	int heap, ret;
+
+	heap = open("/dev/dma_heap/system", O_RDONLY | O_CLOEXEC);
+	if (heap < 0)
+		return -errno;
+	ret = ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data) ? -errno : (int)data.fd;
+	close(heap);
+	return ret;
+}
+
+static int heap_alloc(struct dio_buf *buf)
+{
+	buf->fd = dio_heap_alloc(buf->size, O_RDWR);
+	if (buf->fd == -ENOENT)
+		return dio_skip("no /dev/dma_heap/system");
+	return buf->fd < 0 ? buf->fd : 0;
+}
+
+static int udmabuf_open(void)
+{
+	int fd = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		return dio_skip("no /dev/udmabuf"), -ENOENT;
+	return fd < 0 ? -errno : fd;
+}
+
+int dio_udmabuf_create(int memfd, size_t size)
+{
+	struct udmabuf_create create = {
+		.memfd = memfd,
+		.flags = UDMABUF_FLAGS_CLOEXEC,
+		.size = size,
+	};
+	int dev, fd;
+
+	dev = udmabuf_open();
+	if (dev < 0)
+		return dev;
+	fd = ioctl(dev, UDMABUF_CREATE, &create);
+	if (fd < 0)
+		fd = -errno;
+	close(dev);
+	return fd;
+}
+
+static int memfd_alloc(struct dio_buf *buf, unsigned int flags)
+{
+	buf->memfd = memfd_create("dmabuf-dio", MFD_CLOEXEC |
+				  MFD_ALLOW_SEALING | flags);
+	if (buf->memfd < 0 || ftruncate(buf->memfd, buf->size) ||
+	    fcntl(buf->memfd, F_ADD_SEALS, F_SEAL_SHRINK))
+		return -errno;
+	return 0;
+}
+
+/*
+ * Neighbouring pages of a memfd often are neighbours in memory as well; taking
+ * them in a scrambled order makes sure that the buffer's are not.
+ */
+static int udmabuf_alloc(struct dio_buf *buf)
+{
+	size_t pages = buf->size / PAGE;
+	size_t items = pages < MAX_ITEMS ? pages : MAX_ITEMS;
+	struct udmabuf_create_list *list;
+	size_t i, step = 1, chunk;
+	int dev, ret;
+
+	ret = memfd_alloc(buf, 0);
+	if (ret)
+		return ret;
+
+	while (pages % items)
+		items--;
+	chunk = buf->size / items;
+
+	/* A step with no common factor visits each item once. */
+	for (i = items / 2 + 1; i < items; i++) {
+		size_t a = items, b = i, t;
+
+		while (b) {
+			t = a % b;
+			a = b;
+			b = t;
+		}
+		if (a == 1) {
+			step = i;
+			break;
+		}
+	}
+
+	list = calloc(1, sizeof(*list) + items * sizeof(list->list[0]));
+	if (!list)
+		return -ENOMEM;
+	list->flags = UDMABUF_FLAGS_CLOEXEC;
+	list->count = items;
+	for (i = 0; i < items; i++) {
+		list->list[i].memfd = buf->memfd;
+		list->list[i].offset = i * step % items * chunk;
+		list->list[i].size = chunk;
+	}
+
+	dev = udmabuf_open();
+	if (dev < 0) {
+		free(list);
+		return dev == -ENOENT ? DIO_SKIP : dev;
+	}
+	buf->fd = ioctl(dev, UDMABUF_CREATE_LIST, list);
+	ret = buf->fd < 0 ? -errno : 0;
+	close(dev);
+	free(list);
+	return ret;
+}
+
+static long read_number(const char *path, const char *key)
+{
+	char line[256];
+	long value = -1;
+	FILE *f;
+
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	while (value < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, key, strlen(key)))
+			value = strtol(line + strlen(key), NULL, 10);
+	fclose(f);
+	return value;
+}
+
+#define NR_HUGEPAGES "/proc/sys/vm/nr_hugepages"
+
+static int udmabuf_huge_alloc(struct dio_buf *buf)
+{
+	long need, free, total;
+	int ret;
+
+	buf->size = (buf->size + HUGE - 1) / HUGE * HUGE;
+	need = buf->size / HUGE;
+	free = read_number("/proc/meminfo", "HugePages_Free:");
+	total = read_number(NR_HUGEPAGES, "");
+	if (free < 0 || total < 0 ||
+	    read_number("/proc/meminfo", "Hugepagesize:") != HUGE / DIO_KIB)
+		return dio_skip("no huge pages of 2 MiB");
+	if (free < need) {
+		dio_write_file(NR_HUGEPAGES, "%ld", total + need - free);
+		buf->hugepages = total;
+		if (read_number("/proc/meminfo", "HugePages_Free:") < need)
+			return dio_skip("cannot get %ld huge pages", need);
+	}
+
+	ret = memfd_alloc(buf, MFD_HUGETLB);
+	if (ret)
+		return ret;
+	buf->fd = dio_udmabuf_create(buf->memfd, buf->size);
+	if (buf->fd == -ENOENT)
+		return DIO_SKIP;
+	return buf->fd < 0 ? buf->fd : 0;
+}
+
+const struct dio_exporter dio_heap = { "system heap", heap_alloc };
+const struct dio_exporter dio_udmabuf = { "udmabuf", udmabuf_alloc };
+const struct dio_exporter dio_udmabuf_huge = { "udmabuf of hugetlb", udmabuf_huge_alloc };
+
+int dio_buf_alloc(struct dio_buf *buf, const struct dio_exporter *exporter,
+		  size_t size)
+{
+	int ret;
+
+	*buf = (struct dio_buf){
+		.fd = -1,
+		.memfd = -1,
+		.size = size,
+		.hugepages = -1,
+	};
+	ret = exporter->alloc(buf);
+	if (!ret) {
+		buf->map = mmap(NULL, buf->size, PROT_READ | PROT_WRITE,
+				MAP_SHARED, buf->fd, 0);
+		if (buf->map == MAP_FAILED) {
+			buf->map = NULL;
+			ret = -errno;
+		}
+	}
+	if (ret)
+		dio_buf_free(buf);
+	return ret;
+}
+
+void dio_buf_free(struct dio_buf *buf)
+{
+	if (buf->map)
+		munmap(buf->map, buf->size);
+	if (buf->fd >= 0)
+		close(buf->fd);
+	if (buf->memfd >= 0)
+		close(buf->memfd);
+	if (buf->hugepages >= 0)
+		dio_write_file(NR_HUGEPAGES, "%ld", buf->hugepages);
+	buf->map = NULL;
+	buf->fd = -1;
+	buf->memfd = -1;
+	buf->hugepages = -1;
+}
+
+static int sync_ioctl(struct dio_buf *buf, __u64 flags)
+{
+	struct dma_buf_sync sync = { .flags = flags };
+	int ret;
+
+	do {
+		ret = ioctl(buf->fd, DMA_BUF_IOCTL_SYNC, &sync);
+	} while (ret && (errno == EINTR || errno == EAGAIN));
+	if (ret) {
+		ret = -errno;
+		dio_log("DMA_BUF_IOCTL_SYNC: %s", strerror(-ret));
+	}
+	return ret;
+}
+
+int dio_sync_start(struct dio_buf *buf, __u64 flags)
+{
+	return sync_ioctl(buf, DMA_BUF_SYNC_START | flags);
+}
+
+int dio_sync_end(struct dio_buf *buf, __u64 flags)
+{
+	return sync_ioctl(buf, DMA_BUF_SYNC_END | flags);
+}
+
+int dio_fdinfo(int fd, const char *key, long long *value)
+{
+	char path[64], line[256];
+	int ret = -ENODATA;
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/thread-self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	if (!f)
+		return -errno;
+	n = strlen(key);
+	while (ret && fgets(line, sizeof(line), f))
+		if (!strncmp(line, key, n) && line[n] == ':' &&
+		    sscanf(line + n + 1, "%lld", value) == 1)
+			ret = 0;
+	fclose(f);
+	return ret;
+}
+
+long long dio_pos(int fd)
+{
+	long long pos;
+
+	return dio_fdinfo(fd, "pos", &pos) ? -1 : pos;
+}

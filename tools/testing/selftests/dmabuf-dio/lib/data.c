@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pattern, poison and comparison.
+ *
+ * A word is a bijection of (seed, position), so that a wrong word can be turned
+ * back into the place it belongs to: "holds the file's bytes of offset X" says
+ * more about a misplaced block than two hexadecimal numbers.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <linux/dma-buf.h>
+
+#include "dio.h"
+
+#define WORD		sizeof(__u64)
+#define MIX		0x9e3779b97f4a7c15ULL
+#define SEED_SHIFT	48
+#define POISON_SEED	0xdeadULL
+
+/* Guards are smaller than this, so a repeating poison still tells places apart. */
+#define POISON_PERIOD	DIO_MIB
+
+static char reason[256];
+
+const char *dio_reason(void)
+{
+	return reason;
+}
+
+int dio_skip(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(reason, sizeof(reason), fmt, ap);
+	va_end(ap);
+	return DIO_SKIP;
+}
+
+/* stderr: the harness ends its children without flushing stdout. */
+void dio_log(const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "#   %s\n", line);
+}
+
+__u64 dio_random(void)
+{
+	__u64 value;
+
+	if (getrandom(&value, sizeof(value), 0) != sizeof(value))
+		abort();
+	return value;
+}
+
+static __u64 mix(__u64 x)
+{
+	x ^= x >> 32;
+	x *= MIX;
+	return x ^ (x >> 32);
+}
+
+static __u64 unmix(__u64 x)
+{
+	__u64 inverse = MIX;
+	int i;
+
+	/* Newton: each step doubles the number of right low bits, from 3. */
+	for (i = 0; i < 5; i++)
+		inverse *= 2 - MIX * inverse;
+
+	x ^= x >> 32;
+	x *= inverse;
+	return x ^ (x >> 32);
+}
+
+static __u64 word_at(__u64 seed, __u64 pos)
+{
+	return mix((seed << SEED_SHIFT) | (pos / WORD));
+}
+
+/* @off is a multiple of the word size, @len need not be. */
+void dio_pattern(void *mem, __u64 seed, loff_t off, size_t len)
+{
+	__u64 *word = mem;
+	__u64 last;
+	size_t i;
+
+	for (i = 0; i < len / WORD; i++)
+		word[i] = word_at(seed, off + i * WORD);
+
+	last = word_at(seed, off + i * WORD);
+	memcpy(word + i, &last, len % WORD);
+}
+
+static unsigned char poison_image[POISON_PERIOD];
+
+static void __attribute__((constructor)) poison_init(void)
+{
+	dio_pattern(poison_image, POISON_SEED, 0, POISON_PERIOD);
+}
+
+/* Bytes of @off .. @off + @len that lie in one period of the poison. */
+static size_t poison_run(size_t off, size_t len)
+{
+	size_t run = POISON_PERIOD - off % POISON_PERIOD;
+
+	return run < len ? run : len;
+}
+
+void dio_poison(struct dio_buf *buf, size_t off, size_t len)
+{
+	size_t run;
+
+	if (dio_sync_start(buf, DMA_BUF_SYNC_WRITE))
+		abort();
+	for (; len; off += run, len -= run) {
+		run = poison_run(off, len);
+		memcpy(buf->map + off, poison_image + off % POISON_PERIOD, run);
+	}
+	if (dio_sync_end(buf, DMA_BUF_SYNC_WRITE))
+		abort();
+}
+
+static size_t first_difference(const unsigned char *a, const unsigned char *b,
+			       size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len && a[i] == b[i]; i++)
+		;
+	return i;
+}
+
+/* Say where the word around buffer offset @off belongs. */
+static void describe(const struct dio_buf *buf, size_t off,
+		     const struct dio_src *src)
+{
+	__u64 word, plain, pos;
+	unsigned int seed;
+
+	off -= off % WORD;
+	memcpy(&word, buf->map + off, WORD);
+	plain = unmix(word);
+	seed = plain >> SEED_SHIFT;
+	pos = (plain & ((1ULL << SEED_SHIFT) - 1)) * WORD;
+
+	if (!word)
+		dio_log("  buffer offset %#zx holds zeros", off);
+	else if (seed == POISON_SEED && pos < POISON_PERIOD)
+		dio_log("  buffer offset %#zx holds the poison of %#llx (modulo %#lx)",
+			off, (unsigned long long)pos, POISON_PERIOD);
+	else if (src && seed == src->seed)
+		dio_log("  buffer offset %#zx holds the file's bytes of %#llx",
+			off, (unsigned long long)pos);
+	else
+		dio_log("  buffer offset %#zx holds %#llx, from neither file nor poison",
+			off, (unsigned long long)word);
+}
+
+/* Only for reporting: the extent of the damage is half of the diagnosis. */
+static size_t count_differences(const unsigned char *a, const unsigned char *b,
+				size_t len)
+{
+	size_t i, bad = 0;
+
+	for (i = 0; i < len; i++)
+		bad += a[i] != b[i];
+	return bad;
+}
+
+bool dio_is_poison(struct dio_buf *buf, size_t off, size_t len)
+{
+	const unsigned char *want;
+	bool same = true;
+	size_t run, at;
+
+	if (dio_sync_start(buf, DMA_BUF_SYNC_READ))
+		return false;
+	for (; len && same; off += run, len -= run) {
+		run = poison_run(off, len);
+		want = poison_image + off % POISON_PERIOD;
+		if (!memcmp(buf->map + off, want, run))
+			continue;
+		same = false;
+		at = off + first_difference(buf->map + off, want, run);
+		dio_log("bytes that had to stay changed: %zu of %zu at %#zx, first %#zx",
+			count_differences(buf->map + off, want, run), run, off, at);
+		describe(buf, at, NULL);
+	}
+	return !dio_sync_end(buf, DMA_BUF_SYNC_READ) && same;
+}
+
+bool dio_is_data(struct dio_buf *buf, size_t off, const struct dio_src *src,
+		 loff_t file_off, size_t len)
+{
+	const unsigned char *want = src->oracle + (file_off - src->base);
+	size_t at;
+	bool same;
+
+	if (dio_sync_start(buf, DMA_BUF_SYNC_READ))
+		return false;
+	same = !memcmp(buf->map + off, want, len);
+	if (!same) {
+		at = first_difference(buf->map + off, want, len);
+		dio_log("%zu of %zu bytes at %#zx are not the file's of %#llx, first at %#zx, %#llx",
+			count_differences(buf->map + off, want, len), len, off,
+			(unsigned long long)file_off, off + at,
+			(unsigned long long)file_off + at);
+		describe(buf, off + at, src);
+	}
+	return !dio_sync_end(buf, DMA_BUF_SYNC_READ) && same;
+}
+
+bool dio_is_data_or(struct dio_buf *buf, size_t off, const struct dio_src *src,
+		    loff_t file_off, size_t len, unsigned int may)
+{
+	const unsigned char *want = src->oracle + (file_off - src->base);
+	static const unsigned char zero[WORD];
+	const unsigned char *got, *poison;
+	bool good = true;
+	size_t i, n;
+
+	if (dio_sync_start(buf, DMA_BUF_SYNC_READ))
+		return false;
+	for (i = 0; i < len && good; i += n) {
+		n = len - i < WORD ? len - i : WORD;
+		got = buf->map + off + i;
+		poison = poison_image + (off + i) % POISON_PERIOD;
+		good = !memcmp(got, want + i, n) ||
+		       (may & DIO_MAY_POISON && !memcmp(got, poison, n)) ||
+		       (may & DIO_MAY_ZERO && !memcmp(got, zero, n));
+		if (!good) {
+			dio_log("neither the file's bytes of %#llx nor anything else allowed",
+				(unsigned long long)file_off + i);
+			describe(buf, off + i, src);
+		}
+	}
+	return !dio_sync_end(buf, DMA_BUF_SYNC_READ) && good;
+}
+
+ssize_t dio_splice(int fd_in, loff_t off_in, int fd_out, loff_t off_out,
+		   size_t len)
+{
+	loff_t in = off_in, out = off_out;
+	ssize_t moved = splice(fd_in, &in, fd_out, &out, len, 0);
+	ssize_t step = moved < 0 ? 0 : moved;
+
+	if (moved < 0)
+		moved = -errno;
+	if (in != off_in + step || out != off_out + step) {
+		dio_log("splice returned %zd, but moved the offsets by %lld and %lld",
+			moved, (long long)(in - off_in),
+			(long long)(out - off_out));
+		return -EBADE;
+	}
+	return moved;
+}
+
+bool dio_transfer(const struct dio_src *src, loff_t file_off,
+		  struct dio_buf *buf, size_t off, size_t len)
+{
+	size_t lo = off < DIO_GUARD ? off : DIO_GUARD;
+	size_t hi = buf->size - off - len;
+	ssize_t moved;
+	bool good;
+
+	if (hi > DIO_GUARD)
+		hi = DIO_GUARD;
+
+	dio_poison(buf, off - lo, lo + len + hi);
+	moved = dio_splice(src->fd, file_off, buf->fd, off, len);
+	good = moved == (ssize_t)len;
+	if (moved < 0)
+		dio_log("splice: %s", strerror(-moved));
+	else if (!good)
+		dio_log("splice moved %zd of %zu bytes", moved, len);
+
+	/* Whatever splice said, nothing beside the range may have changed. */
+	good &= dio_is_poison(buf, off - lo, lo);
+	good &= dio_is_poison(buf, off + len, hi);
+	if (moved > 0)
+		good &= dio_is_data(buf, off, src, file_off, moved);
+	if (!good)
+		dio_log("  in: %zu bytes, file %#llx on %s, buffer %#zx of %#zx",
+			len, (unsigned long long)file_off, src->where, off,
+			buf->size);
+	return good;
+}

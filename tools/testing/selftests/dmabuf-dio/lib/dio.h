@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the dma-buf direct I/O tests share: buffers, files, and the comparison.
+ *
+ * Every test follows one order. Data whose words encode their position in the
+ * file is written and read back into ordinary memory, the oracle. The buffer
+ * is poisoned through its mmap, with words that encode their position in the
+ * buffer. Then comes the system call, and then each byte of the destination is
+ * compared with the oracle and each byte of the guard areas with the poison.
+ */
+#ifndef DIO_H
+#define DIO_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/types.h>
+#include <linux/types.h>
+
+#include "../../kselftest.h"
+
+#define DIO_KIB		1024UL
+#define DIO_MIB		(1024UL * DIO_KIB)
+#define DIO_GIB		(1024UL * DIO_MIB)
+
+/* Bytes on both sides of a transfer that must keep their poison. */
+#define DIO_GUARD	(64 * DIO_KIB)
+
+/* Multiple of every logical block size in use, hence aligned everywhere. */
+#define DIO_ALIGNED	4096UL
+
+/*
+ * Functions returning int give 0, -errno, or DIO_SKIP when the machine lacks
+ * what the test needs; dio_reason() then says what.
+ */
+#define DIO_SKIP	1
+
+const char *dio_reason(void);
+__printf(1, 2) int dio_skip(const char *fmt, ...);
+__printf(1, 2) void dio_log(const char *fmt, ...);
+
+#ifdef __KSELFTEST_HARNESS_H
+/* Inside a test: false means "return", the test is skipped or has failed. */
+static inline bool dio_ready(struct __test_metadata *_metadata, int ret)
+{
+	if (ret == DIO_SKIP)
+		SKIP(return false, "%s", dio_reason());
+	EXPECT_EQ(0, ret)
+		TH_LOG("cannot set up the test: %s", strerror(-ret));
+	return !ret;
+}
+#endif
+
+/* ---- buffer.c: dma-bufs ---- */
+
+struct dio_buf {
+	int fd;
+	int memfd;		/* behind a udmabuf, else -1 */
+	size_t size;		/* may be more than was asked for */
+	unsigned char *map;
+	long hugepages;		/* pool size to restore, or -1 */
+};
+
+struct dio_exporter {
+	const char *name;
+	int (*alloc)(struct dio_buf *buf);
+};
+
+extern const struct dio_exporter dio_heap;		/* large contiguous chunks */
+extern const struct dio_exporter dio_udmabuf;		/* pages in scrambled order */
+extern const struct dio_exporter dio_udmabuf_huge;	/* 2 MiB hugetlb pages */
+
+int dio_heap_alloc(size_t size, int fd_flags);
+int dio_udmabuf_create(int memfd, size_t size);
+int dio_buf_alloc(struct dio_buf *buf, const struct dio_exporter *exporter,
+		  size_t size);
+void dio_buf_free(struct dio_buf *buf);
+
+/* Bracket for CPU access through the mmap; @flags is DMA_BUF_SYNC_READ/WRITE. */
+int dio_sync_start(struct dio_buf *buf, __u64 flags);
+int dio_sync_end(struct dio_buf *buf, __u64 flags);
+
+/* One number of a descriptor's fdinfo, e.g. "pos" or "dio_read_bytes". */
+int dio_fdinfo(int fd, const char *key, long long *value);
+long long dio_pos(int fd);
+
+/* ---- source.c: files and disks ---- */
+
+struct dio_backing {
+	const char *name;
+	const char *env;	/* environment variable naming it */
+	bool is_fs;		/* mount point, not device node */
+};
+
+extern const struct dio_backing dio_ext4, dio_xfs;
+extern const struct dio_backing dio_raw, dio_raw_prp, dio_raw_4k;
+extern const struct dio_backing *const dio_backings[];	/* ends with NULL */
+
+struct dio_src {
+	const struct dio_backing *backing;
+	const char *where;	/* mount point or device node */
+	int fd;			/* O_RDONLY | O_DIRECT */
+	int wr;			/* O_RDWR, through the page cache */
+	unsigned int block;	/* alignment direct I/O asks for */
+	loff_t base;		/* the pattern covers base .. base + size */
+	size_t size;		/* may be lowered between create and write */
+	size_t memory;		/* bytes of image and of oracle */
+	__u64 seed;
+	unsigned char *image;	/* what was written; 0 where nothing was */
+	unsigned char *oracle;	/* what read(2) found */
+};
+
+/* Create, write everything, make ready. Enough for most tests. */
+int dio_src_open(struct dio_src *src, const struct dio_backing *backing,
+		 loff_t base, size_t size);
+
+/* The same in steps, for files with holes or many extents. */
+int dio_src_create(struct dio_src *src, const struct dio_backing *backing,
+		   loff_t base, size_t size);
+int dio_src_write(struct dio_src *src, loff_t off, size_t len);
+int dio_src_ready(struct dio_src *src);
+
+void dio_src_close(struct dio_src *src);
+
+/* Another descriptor of the same file. */
+int dio_src_reopen(const struct dio_src *src, int flags);
+
+/* Name of the disk below, as in /sys/block. */
+int dio_src_disk(const struct dio_src *src, char *name, size_t size);
+
+/* Where on that disk the byte at @off is. */
+int dio_src_physical(const struct dio_src *src, loff_t off, loff_t *phys);
+
+/* ---- data.c: pattern, poison, comparison ---- */
+
+__u64 dio_random(void);
+void dio_pattern(void *mem, __u64 seed, loff_t off, size_t len);
+
+void dio_poison(struct dio_buf *buf, size_t off, size_t len);
+bool dio_is_poison(struct dio_buf *buf, size_t off, size_t len);
+
+/* Bytes at @off of the buffer are those of the file at @file_off. */
+bool dio_is_data(struct dio_buf *buf, size_t off, const struct dio_src *src,
+		 loff_t file_off, size_t len);
+
+/* What a word may be where a transfer failed or raced with a writer. */
+enum dio_may {
+	DIO_MAY_POISON = 1,
+	DIO_MAY_ZERO = 2,
+};
+
+bool dio_is_data_or(struct dio_buf *buf, size_t off, const struct dio_src *src,
+		    loff_t file_off, size_t len, unsigned int may);
+
+/* splice(2) with both offsets given; returns bytes or -errno. */
+ssize_t dio_splice(int fd_in, loff_t off_in, int fd_out, loff_t off_out,
+		   size_t len);
+
+/* Poison, one call that must move all of @len, and a look at every byte. */
+bool dio_transfer(const struct dio_src *src, loff_t file_off,
+		  struct dio_buf *buf, size_t off, size_t len);
+
+/* ---- blockdev.c: disks that must refuse, and ways to break disks ---- */
+
+#define DIO_NAME	64
+
+int dio_loop(int fd, char *node);
+void dio_loop_free(const char *node);
+int dio_zram(size_t size, char *node);
+void dio_zram_free(const char *node);
+int dio_dm_create(const char *name, const char *table, char *node);
+void dio_dm_remove(const char *name);
+int dio_partition_add(const char *disk, int number, loff_t start, loff_t len,
+		      char *node);
+void dio_partition_del(const char *disk, int number);
+
+/* "program arguments" run quietly; 0 or -EIO, DIO_SKIP if not installed. */
+__printf(1, 2) int dio_run(const char *fmt, ...);
+
+__printf(2, 3) int dio_write_file(const char *path, const char *fmt, ...);
+
+#endif /* DIO_H */

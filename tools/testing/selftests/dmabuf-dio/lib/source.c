@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Files and disks to read from. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+
+#include "dio.h"
+
+const struct dio_backing dio_ext4 = { "ext4", "DIO_EXT4", true };
+const struct dio_backing dio_xfs = { "xfs", "DIO_XFS", true };
+const struct dio_backing dio_raw = { "raw", "DIO_RAW" };
+const struct dio_backing dio_raw_prp = { "raw PRP", "DIO_RAW_PRP" };
+const struct dio_backing dio_raw_4k = { "raw 4k", "DIO_RAW_4K" };
+
+const struct dio_backing *const dio_backings[] = {
+	&dio_ext4, &dio_xfs, &dio_raw, &dio_raw_prp, &dio_raw_4k, NULL
+};
+
+static void *alloc_memory(size_t size)
+{
+	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return mem == MAP_FAILED ? NULL : mem;
+}
+
+int dio_src_reopen(const struct dio_src *src, int flags)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", src->wr);
+	fd = open(path, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int find_block_size(struct dio_src *src)
+{
+	struct statx stx;
+
+	if (!src->backing->is_fs)
+		return ioctl(src->wr, BLKSSZGET, &src->block) ? -errno : 0;
+
+	if (statx(src->wr, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx))
+		return -errno;
+	if (!(stx.stx_mask & STATX_DIOALIGN) || !stx.stx_dio_offset_align)
+		return dio_skip("no direct I/O on %s", src->where);
+	src->block = stx.stx_dio_offset_align;
+	return 0;
+}
+
+static int check_device(const struct dio_src *src)
+{
+	__u64 bytes;
+
+	if (src->backing->is_fs)
+		return 0;
+	if (ioctl(src->wr, BLKGETSIZE64, &bytes))
+		return -errno;
+	if (bytes < src->base + src->size)
+		return dio_skip("%s ends before %#llx", src->where,
+				(unsigned long long)src->base + src->size);
+	return 0;
+}
+
+int dio_src_create(struct dio_src *src, const struct dio_backing *backing,
+		   loff_t base, size_t size)
+{
+	int ret;
+
+	*src = (struct dio_src){
+		.backing = backing,
+		.where = getenv(backing->env),
+		.fd = -1,
+		.wr = -1,
+		.base = base,
+		.size = size,
+		/* A direct read asks for the last block as a whole. */
+		.memory = (size / DIO_ALIGNED + 1) * DIO_ALIGNED,
+		/* Not the poison's seed, and never 0. */
+		.seed = 1 + dio_random() % 0x7fff,
+	};
+	if (!src->where || !*src->where)
+		return dio_skip("%s is not set", backing->env);
+
+	src->wr = open(src->where,
+		       O_RDWR | O_CLOEXEC | (backing->is_fs ? O_TMPFILE : 0),
+		       0600);
+	ret = src->wr < 0 ? -errno : find_block_size(src);
+	if (!ret)
+		ret = check_device(src);
+	if (!ret) {
+		src->image = alloc_memory(src->memory);
+		src->oracle = alloc_memory(src->memory);
+		if (!src->image || !src->oracle)
+			ret = -ENOMEM;
+	}
+	if (ret)
+		dio_src_close(src);
+	return ret;
+}
+
+/* @off is a file offset inside the pattern's range. */
+int dio_src_write(struct dio_src *src, loff_t off, size_t len)
+{
+	unsigned char *from = src->image + (off - src->base);
+	ssize_t n;
+
+	dio_pattern(from, src->seed, off, len);
+	while (len) {
+		n = pwrite(src->wr, from, len, off);
+		if (n <= 0)
+			return n ? -errno : -ENOSPC;
+		from += n;
+		off += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int dio_src_ready(struct dio_src *src)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	if (fsync(src->wr))
+		return -errno;
+	if (src->fd < 0) {
+		src->fd = dio_src_reopen(src, O_RDONLY | O_DIRECT);
+		if (src->fd < 0)
+			return src->fd;
+	}
+
+	/* What was written may be in the page cache; it shall be on the disk. */
+	posix_fadvise(src->wr, 0, 0, POSIX_FADV_DONTNEED);
+	if (!src->backing->is_fs && ioctl(src->wr, BLKFLSBUF))
+		return -errno;
+
+	while (done < src->size) {
+		n = pread(src->fd, src->oracle + done, src->memory - done,
+			  src->base + done);
+		if (n < 0)
+			return -errno;
+		if (!n)
+			break;
+		done += n;
+	}
+	if (memcmp(src->oracle, src->image, src->size)) {
+		dio_log("%s does not return what was written", src->where);
+		return -EIO;
+	}
+	return 0;
+}
+
+int dio_src_open(struct dio_src *src, const struct dio_backing *backing,
+		 loff_t base, size_t size)
+{
+	int ret;
+
+	ret = dio_src_create(src, backing, base, size);
+	if (ret)
+		return ret;
+	ret = dio_src_write(src, base, size);
+	if (!ret)
+		ret = dio_src_ready(src);
+	if (ret)
+		dio_src_close(src);
+	return ret;
+}
+
+void dio_src_close(struct dio_src *src)
+{
+	if (src->fd >= 0)
+		close(src->fd);
+	if (src->wr >= 0)
+		close(src->wr);
+	if (src->image)
+		munmap(src->image, src->memory);
+	if (src->oracle)
+		munmap(src->oracle, src->memory);
+	src->fd = -1;
+	src->wr = -1;
+	src->image = NULL;
+	src->oracle = NULL;
+}
+
+int dio_src_disk(const struct dio_src *src, char *name, size_t size)
+{
+	char link[64], path[PATH_MAX];
+	struct stat st;
+	dev_t dev;
+
+	if (fstat(src->wr, &st))
+		return -errno;
+	dev = src->backing->is_fs ? st.st_dev : st.st_rdev;
+	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(dev),
+		 minor(dev));
+	if (!realpath(link, path))
+		return -errno;
+	snprintf(name, size, "%s", strrchr(path, '/') + 1);
+	return 0;
+}
+
+int dio_src_physical(const struct dio_src *src, loff_t off, loff_t *phys)
+{
+	union {
+		struct fiemap map;
+		char space[sizeof(struct fiemap) +
+			   sizeof(struct fiemap_extent)];
+	} u = {
+		.map = {
+			.fm_start = off,
+			.fm_length = 1,
+			.fm_flags = FIEMAP_FLAG_SYNC,
+			.fm_extent_count = 1,
+		},
+	};
+	struct fiemap_extent *extent = u.map.fm_extents;
+
+	if (!src->backing->is_fs) {
+		*phys = off;
+		return 0;
+	}
+	if (ioctl(src->wr, FS_IOC_FIEMAP, &u.map))
+		return -errno;
+	if (!u.map.fm_mapped_extents)
+		return -ENODATA;
+	*phys = extent->fe_physical + (off - extent->fe_logical);
+	return 0;
+}
