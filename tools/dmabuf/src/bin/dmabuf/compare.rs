@@ -118,9 +118,9 @@ enum How {
 impl How {
     fn name(self) -> &'static str {
         match self {
-            How::Splice => "splice(2) into a system-heap dma-buf",
-            How::Read => "read() into the mmap()ed dma-buf",
-            How::Memfd => "O_DIRECT read() into a memfd behind a udmabuf",
+            How::Splice => "splice(2) into a dma-buf",
+            How::Read => "read() into a mmap()ed dma-buf",
+            How::Memfd => "O_DIRECT read() into a udmabuf's memfd",
         }
     }
 }
