@@ -82,6 +82,7 @@ fn name(errno: Errno) -> Option<&'static str> {
         Errno::INVAL => "EINVAL",
         Errno::IO => "EIO",
         Errno::ISDIR => "EISDIR",
+        Errno::MFILE => "EMFILE",
         Errno::NODEV => "ENODEV",
         Errno::NOENT => "ENOENT",
         Errno::NOMEM => "ENOMEM",

@@ -73,6 +73,9 @@ impl Heap {
                         "free memory, or take smaller buffers: \
                          a heap refuses more than half of all memory in one",
                     ),
+                    Errno::MFILE => {
+                        error.hint("take larger buffers, or raise the limit with `ulimit -n`")
+                    }
                     Errno::INVAL if len == 0 => error.hint("ask for at least one byte"),
                     _ => error,
                 }

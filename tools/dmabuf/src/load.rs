@@ -62,26 +62,18 @@ impl DmaBuf {
             return Err(self.explain(file, file_off, buf_off, len, 0, Errno::NOSPC));
         }
 
-        let room = self.size().saturating_sub(buf_off);
-        let want = len.min(room).min(end.saturating_sub(file_off));
-        let mut done = 0;
-        while done < want {
-            let (from, to) = (file_off + done, buf_off + done);
-            let ask = ask(want - done, end - from, self.size() - to);
-            match retry_on_intr(|| self.splice_from(file, from, to, ask)) {
-                Ok(0) => break,
-                Ok(n) => {
-                    done += n;
-                    // Only the end of a file cuts a block, also when it moved
-                    // after we looked.
-                    if n % 512 != 0 {
-                        break;
-                    }
-                }
-                Err(errno) => return Err(self.explain(file, from, to, ask, done, errno)),
-            }
-        }
-        Ok(done.min(want))
+        let size = self.size();
+        let job = Job {
+            file_off,
+            buf_off,
+            want: len
+                .min(size.saturating_sub(buf_off))
+                .min(end.saturating_sub(file_off)),
+            file_end: end,
+            buf_end: size,
+        };
+        job.run(|from, to, ask| self.splice_from(file, from, to, ask))
+            .map_err(|stop| self.explain(file, stop.from, stop.to, stop.ask, stop.done, stop.errno))
     }
 
     fn explain(
@@ -114,6 +106,61 @@ impl DmaBuf {
             false => error.reason(reason),
         };
         error.hint(hint)
+    }
+}
+
+/// A load, apart from who does it.
+struct Job {
+    file_off: u64,
+    buf_off: u64,
+    want: u64,
+    file_end: u64,
+    buf_end: u64,
+}
+
+/// Where a load stopped, and why.
+#[derive(Debug, PartialEq)]
+struct Stop {
+    from: u64,
+    to: u64,
+    ask: u64,
+    done: u64,
+    errno: Errno,
+}
+
+impl Job {
+    /// Calls until everything is there or nothing more comes.
+    fn run(
+        &self,
+        mut call: impl FnMut(u64, u64, u64) -> std::result::Result<u64, Errno>,
+    ) -> std::result::Result<u64, Stop> {
+        let mut done = 0;
+        while done < self.want {
+            let (from, to) = (self.file_off + done, self.buf_off + done);
+            let ask = ask(self.want - done, self.file_end - from, self.buf_end - to);
+            match retry_on_intr(|| call(from, to, ask)) {
+                Ok(0) => break,
+                Ok(n) => {
+                    done += n;
+                    // Only the end of a file cuts a block, also when it moved
+                    // after we looked.
+                    if n % 512 != 0 {
+                        break;
+                    }
+                }
+                Err(errno) => {
+                    return Err(Stop {
+                        from,
+                        to,
+                        ask,
+                        done,
+                        errno,
+                    });
+                }
+            }
+        }
+        // A file that grew meanwhile may have filled the last block.
+        Ok(done.min(self.want))
     }
 }
 
@@ -304,6 +351,101 @@ mod tests {
         assert_eq!(ask(u64::MAX - 1, u64::MAX - 1, u64::MAX), u64::MAX);
         // More than one call can move.
         assert_eq!(ask(5 << 30, 5 << 30, 6 << 30), 5 << 30);
+    }
+
+    /// A file and a buffer of these sizes; answers as splice(2) does.
+    fn kernel(file: u64, buf: u64) -> impl Fn(u64, u64, u64) -> std::result::Result<u64, Errno> {
+        const MAX_RW_COUNT: u64 = 0x7fff_f000;
+        move |from, to, len| match (from | to | len) % 512 {
+            0 if to >= buf => Err(Errno::NOSPC),
+            0 => Ok(len
+                .min(MAX_RW_COUNT)
+                .min(buf - to)
+                .min(file.saturating_sub(from))),
+            _ => Err(Errno::INVAL),
+        }
+    }
+
+    fn job(want: u64, file_end: u64, buf_end: u64) -> Job {
+        Job {
+            file_off: 0,
+            buf_off: 0,
+            want,
+            file_end,
+            buf_end,
+        }
+    }
+
+    #[test]
+    fn more_than_one_call_can_move() {
+        let size = (5 << 30) + 100;
+        let buf = 6 << 30;
+        let mut calls = 0;
+        let done = job(size, size, buf).run(|from, to, len| {
+            calls += 1;
+            kernel(size, buf)(from, to, len)
+        });
+        assert_eq!(done, Ok(size));
+        assert_eq!(calls, 3);
+    }
+
+    #[test]
+    fn interrupted_calls_are_repeated_short_ones_continued() {
+        let mut answers = vec![
+            Err(Errno::INTR),
+            Ok(4096),
+            Err(Errno::INTR),
+            Ok(8192),
+            Ok(4096),
+        ]
+        .into_iter();
+        let mut asked = Vec::new();
+        let done = job(16384, 1 << 20, 1 << 20).run(|from, to, len| {
+            asked.push((from, to, len));
+            answers.next().unwrap()
+        });
+        assert_eq!(done, Ok(16384));
+        assert_eq!(
+            asked,
+            [
+                (0, 0, 16384),
+                (0, 0, 16384),
+                (4096, 4096, 12288),
+                (4096, 4096, 12288),
+                (12288, 12288, 4096)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_failure_says_where_and_what_is_there() {
+        let job = Job {
+            file_off: 8192,
+            ..job(16384, 1 << 20, 1 << 20)
+        };
+        let mut answers = vec![Ok(4096), Err(Errno::OPNOTSUPP)].into_iter();
+        let stop = Stop {
+            from: 12288,
+            to: 4096,
+            ask: 12288,
+            done: 4096,
+            errno: Errno::OPNOTSUPP,
+        };
+        assert_eq!(job.run(|_, _, _| answers.next().unwrap()), Err(stop));
+    }
+
+    #[test]
+    fn a_file_that_changes_meanwhile() {
+        // It was 1 MiB when looked at.
+        let look = |now: u64| job(1 << 20, 1 << 20, 2 << 20).run(kernel(now, 2 << 20));
+        assert_eq!(look(10_000), Ok(10_000));
+        assert_eq!(look(0), Ok(0));
+        assert_eq!(look(8192), Ok(8192));
+        // It was 10 000 bytes, and has the whole block now.
+        assert_eq!(
+            job(10_000, 10_000, 1 << 20).run(kernel(1 << 20, 1 << 20)),
+            Ok(10_000)
+        );
     }
 
     fn fine() -> Facts {
