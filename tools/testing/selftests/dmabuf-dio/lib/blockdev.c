@@ -131,6 +131,8 @@ int dio_dm_create(const char *name, const char *table, char *node)
 		return ret == DIO_SKIP ? ret : dio_skip("no device mapper");
 	ret = dio_run("dmsetup create --noudevrules --noudevsync %s --table '%s'",
 		      name, table);
+	if (!ret)
+		ret = dio_run("dmsetup mknodes %s", name);
 	snprintf(node, DIO_NAME, "/dev/mapper/%s", name);
 	return ret;
 }

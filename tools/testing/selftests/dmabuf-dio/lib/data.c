@@ -215,7 +215,7 @@ bool dio_is_data(struct dio_buf *buf, size_t off, const struct dio_src *src,
 	same = !memcmp(buf->map + off, want, len);
 	if (!same) {
 		at = first_difference(buf->map + off, want, len);
-		dio_log("%zu of %zu bytes at %#zx are not the file's of %#llx, first at %#zx, %#llx",
+		dio_log("%zu of %zu bytes at %#zx are not the file's of %#llx: from %#zx, %#llx",
 			count_differences(buf->map + off, want, len), len, off,
 			(unsigned long long)file_off, off + at,
 			(unsigned long long)file_off + at);

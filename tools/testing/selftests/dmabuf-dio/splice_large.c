@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * splice(2) beyond the numbers that fit: a file past 4 GiB, a buffer past
+ * 4 GiB, a call past what one call may move, and one command after another.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sys/ioctl.h>
+
+#include <linux/fs.h>
+
+#include "../kselftest_harness.h"
+#include "lib/dio.h"
+
+#define TIMEOUT		300
+#define MAX_CALL	0x7ffff000L	/* MAX_RW_COUNT with pages of 4 KiB */
+#define BIG		(4 * DIO_GIB + 32 * DIO_MIB)
+#define SPARE		(384 * DIO_MIB)
+
+static int need_memory(size_t bytes)
+{
+	unsigned long long kib = 0;
+	char line[128];
+	FILE *f;
+
+	f = fopen("/proc/meminfo", "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+			break;
+	if (f)
+		fclose(f);
+	if (kib * DIO_KIB < bytes)
+		return dio_skip("%zu MiB of memory needed, %llu are available",
+				bytes / DIO_MIB, kib / DIO_KIB);
+	return 0;
+}
+
+/* ---- one long call, and a far place in the file ---- */
+
+FIXTURE(splice_long)
+{
+};
+
+FIXTURE_VARIANT(splice_long)
+{
+	const struct dio_backing *backing;
+	const struct dio_exporter *exporter;
+};
+
+#define PAIR(b, e)	.backing = &dio_##b, .exporter = &dio_##e
+
+FIXTURE_VARIANT_ADD(splice_long, ext4_to_heap) { PAIR(ext4, heap) };
+FIXTURE_VARIANT_ADD(splice_long, ext4_to_udmabuf) { PAIR(ext4, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_long, xfs_to_heap) { PAIR(xfs, heap) };
+FIXTURE_VARIANT_ADD(splice_long, raw_to_heap) { PAIR(raw, heap) };
+FIXTURE_VARIANT_ADD(splice_long, raw_to_udmabuf) { PAIR(raw, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_long, raw_prp_to_heap) { PAIR(raw_prp, heap) };
+FIXTURE_VARIANT_ADD(splice_long, raw_prp_to_udmabuf) { PAIR(raw_prp, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_long, raw_4k_to_heap) { PAIR(raw_4k, heap) };
+
+FIXTURE_SETUP(splice_long)
+{
+}
+
+FIXTURE_TEARDOWN(splice_long)
+{
+}
+
+/* Longer than any command, at an offset that no command boundary likes. */
+TEST_F_TIMEOUT(splice_long, one_call, TIMEOUT)
+{
+	size_t size = 24 * DIO_MIB;
+	struct dio_src src;
+	struct dio_buf buf;
+
+	if (!dio_ready(_metadata,
+		       dio_src_open(&src, variant->backing, 0, size) ?:
+		       dio_buf_alloc(&buf, variant->exporter, 32 * DIO_MIB)))
+		return;
+	EXPECT_TRUE(dio_transfer(&src, src.block, &buf, DIO_MIB + 3 * src.block,
+				 size - src.block));
+	dio_buf_free(&buf);
+	dio_src_close(&src);
+}
+
+TEST_F_TIMEOUT(splice_long, file_past_4g, TIMEOUT)
+{
+	size_t size = 4 * DIO_MIB;
+	loff_t base = 4 * DIO_GIB - size / 2;
+	struct dio_src src;
+	struct dio_buf buf;
+
+	if (!dio_ready(_metadata,
+		       dio_src_open(&src, variant->backing, base, size) ?:
+		       dio_buf_alloc(&buf, variant->exporter, 8 * DIO_MIB)))
+		return;
+	EXPECT_TRUE(dio_transfer(&src, base, &buf, DIO_MIB, size));
+	EXPECT_TRUE(dio_transfer(&src, base + size / 2 - src.block, &buf,
+				 DIO_MIB, 2 * src.block));
+	dio_buf_free(&buf);
+	dio_src_close(&src);
+}
+
+/* ---- a buffer past 4 GiB ---- */
+
+FIXTURE(splice_big)
+{
+	struct dio_buf buf;
+};
+
+FIXTURE_SETUP(splice_big)
+{
+	dio_ready(_metadata, need_memory(BIG + SPARE) ?:
+			     dio_buf_alloc(&self->buf, &dio_heap, BIG));
+}
+
+FIXTURE_TEARDOWN(splice_big)
+{
+	dio_buf_free(&self->buf);
+}
+
+/*
+ * A disk is read by a plain loop over the positions, each call asking for all
+ * that is left. Known data lies where calls and 32 bit numbers end.
+ */
+static void load_by_loop(struct __test_metadata *_metadata, struct dio_buf *buf)
+{
+	static const loff_t places[] = {
+		0, 2 * DIO_GIB - DIO_MIB, 4 * DIO_GIB - DIO_MIB,
+		BIG - 2 * DIO_MIB,
+	};
+	static const ssize_t calls[] = {
+		MAX_CALL, MAX_CALL, BIG - 2 * MAX_CALL
+	};
+	struct dio_src src[ARRAY_SIZE(places)];
+	size_t done = 0;
+	ssize_t n;
+	int i, ret;
+
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
+		ret = dio_src_open(&src[i], &dio_raw, places[i], 2 * DIO_MIB);
+		if (ret == DIO_SKIP) {
+			TH_LOG("without the loop: %s", dio_reason());
+			return;
+		}
+		ASSERT_EQ(0, ret);
+	}
+
+	for (i = 0; i < ARRAY_SIZE(calls); i++) {
+		n = splice(src[0].fd, NULL, buf->fd, NULL, BIG - done, 0);
+		ASSERT_EQ(calls[i], n)
+			TH_LOG("call %d: %s", i, n < 0 ? strerror(errno) : "short");
+		done += n;
+		ASSERT_EQ(done, dio_pos(src[0].fd));
+		ASSERT_EQ(done, dio_pos(buf->fd));
+	}
+	EXPECT_EQ(-1, splice(src[0].fd, NULL, buf->fd, NULL, DIO_MIB, 0));
+	EXPECT_EQ(ENOSPC, errno);
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
+		EXPECT_TRUE(dio_is_data(buf, src[i].base, &src[i], src[i].base,
+					src[i].size));
+		dio_src_close(&src[i]);
+	}
+}
+
+/* One test for both: such a buffer is not made in no time. */
+TEST_F_TIMEOUT(splice_big, past_4g, TIMEOUT)
+{
+	/* Where something in the way may count in 31 or 32 bits. */
+	static const size_t far[] = { 2 * DIO_GIB, 4 * DIO_GIB };
+	size_t size = 2 * DIO_MIB;
+	struct dio_src src;
+	struct dio_buf *buf = &self->buf;
+	int i, j, tried = 0;
+
+	for (i = 0; dio_backings[i]; i++) {
+		if (dio_src_open(&src, dio_backings[i], 0, size))
+			continue;
+		tried++;
+		for (j = 0; j < ARRAY_SIZE(far); j++) {
+			EXPECT_TRUE(dio_transfer(&src, 0, buf,
+						 far[j] - size / 2, size));
+			EXPECT_TRUE(dio_transfer(&src, src.block, buf,
+						 far[j] - src.block,
+						 2 * src.block));
+			EXPECT_TRUE(dio_transfer(&src, 0, buf,
+						 far[j] + 5 * src.block, size));
+		}
+		EXPECT_TRUE(dio_transfer(&src, 0, buf, BIG - size, size));
+
+		/* What 32 bits would have made of it. */
+		dio_poison(buf, 0, 2 * size);
+		EXPECT_TRUE(dio_transfer(&src, 0, buf, 4 * DIO_GIB + size, size));
+		EXPECT_TRUE(dio_is_poison(buf, 0, 2 * size));
+		dio_src_close(&src);
+	}
+	if (!tried)
+		SKIP(return, "%s", dio_reason());
+	load_by_loop(_metadata, buf);
+}
+
+TEST_HARNESS_MAIN
