@@ -11,8 +11,9 @@ apt_mirror() {
 		grep -v -e security | head -n 1
 }
 
-# apt_private SUITES COMMAND...: apt-get COMMAND with SUITES added to the
-# sources of the machine (with APT_ONLY=1: instead of them).
+# apt_private SUITES COMMAND...: apt-get COMMAND (apt-cache with
+# APT=apt-cache) with SUITES added to the sources of the machine (with
+# APT_ONLY=1: instead of them).
 apt_private() {
 	suites=$1
 	shift
@@ -35,7 +36,7 @@ apt_private() {
 		done >"$dir/parts/lab.list"
 		: >"$dir/status"
 		# apt's download user need not reach into a private home.
-		step "apt lists of $suites" apt_in "$dir" update || return 1
+		APT='' step "apt lists of $suites" apt_in "$dir" update || return 1
 		: >"$dir/ready"
 	fi
 	apt_in "$dir" "$@"
@@ -48,7 +49,7 @@ apt_in() {
 		-o Dir::Etc::sourceparts="$apt_dir/parts" \
 		-o Dir::State::lists="$apt_dir/lists" "$@"
 	if [ -n "${APT_ONLY:-}" ]; then
-		apt-get -o Dir::State::status="$apt_dir/status" \
+		"${APT:-apt-get}" -o Dir::State::status="$apt_dir/status" \
 			-o Dir::Cache="$apt_dir" -o Dir::Cache::archives="$apt_dir/archives" "$@"
 	else
 		as_root env DEBIAN_FRONTEND=noninteractive apt-get "$@"
@@ -68,4 +69,10 @@ apt_fetch() (
 	fi
 	rmdir "$cache/deb/new.$$"
 	echo "$cache/deb/$uri"
+)
+
+# apt_versions SUITE PACKAGE: the versions there are.
+apt_versions() (
+	APT_ONLY=1 APT=apt-cache
+	apt_private "$1" madison "$2" 2>/dev/null | awk -F '|' '{ gsub(/ /, "", $2); print $2 }'
 )

@@ -24,3 +24,102 @@ need_install() {
 	step "apt-get install $*" as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get -q -y install --no-install-recommends "$@"
 }
+
+# version_ge A B: is A at least B?
+version_ge() {
+	[ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]
+}
+version_of() { "$@" 2>/dev/null | grep -o '[0-9][0-9]*\.[0-9][0-9.]*[0-9]' | head -n 1; }
+min_version() { sh "$src/scripts/min-tool-version.sh" "$1"; }
+
+llvm=19
+bindgen_version=0.72.1
+qemu_min=10.0
+
+# What builds a kernel.  Sets PATH, LIBCLANG_PATH and RUST_LIB_SRC.
+need_build() {
+	need gcc make flex bison bc libelf-dev libssl-dev kmod cpio rsync xz-utils perl python3 git \
+		"clang-$llvm" "lld-$llvm" "llvm-$llvm" "libclang-$llvm-dev"
+	base_get || return 1
+	have rustc && have cargo ||
+		die "no Rust toolchain: take rustup's (https://rustup.rs), or 'apt-get install rustc cargo' on Debian 13"
+	version_ge "$(version_of rustc --version)" "$(min_version rustc)" ||
+		die "rustc $(version_of rustc --version) is older than the kernel's minimum $(min_version rustc)"
+	need_rust_src || return 1
+	need_bindgen || return 1
+	LIBCLANG_PATH=/usr/lib/llvm-$llvm/lib
+	export LIBCLANG_PATH RUST_LIB_SRC PATH
+}
+
+need_bindgen() {
+	PATH=$cache/tools/bin:$PATH
+	have bindgen && version_ge "$(version_of bindgen --version)" "$(min_version bindgen)" && return
+	# It runs for seconds: no point in minutes of optimising it.
+	step "cargo install bindgen-cli $bindgen_version" env CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+		CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 cargo install --locked --root "$cache/tools" \
+		--version "$bindgen_version" bindgen-cli
+}
+
+# The kernel compiles core itself: the source of exactly this rustc's library.
+# Where neither rustup nor apt has put it, some suite of the mirror has it.
+need_rust_src() {
+	RUST_LIB_SRC=$(rustc --print sysroot)/lib/rustlib/src/rust/library
+	[ -e "$RUST_LIB_SRC/core/src/lib.rs" ] && return
+	rust_version=$(version_of rustc --version)
+	unpacked=$cache/rust-src-$rust_version
+	RUST_LIB_SRC=$unpacked/usr/src/rustc-$rust_version/library
+	[ -e "$RUST_LIB_SRC/core/src/lib.rs" ] && return
+	if have rustup; then
+		# The component, where the toolchain can still get it.
+		step "rustup component add rust-src" rustup component add rust-src || :
+		if [ -e "$(rustc --print sysroot)/lib/rustlib/src/rust/library/core/src/lib.rs" ]; then
+			RUST_LIB_SRC=$(rustc --print sysroot)/lib/rustlib/src/rust/library
+			return
+		fi
+	fi
+	for suite in trixie-backports trixie testing unstable; do
+		version=$(apt_versions "$suite" rust-src | grep -e "^$rust_version[+-]" | head -n 1)
+		[ -n "$version" ] || continue
+		deb=$(apt_fetch "$suite" "rust-src=$version") || continue
+		mkdir -p "$unpacked" && step "unpacking rust-src $version" dpkg-deb -x "$deb" "$unpacked" &&
+			[ -e "$RUST_LIB_SRC/core/src/lib.rs" ] && return
+	done
+	die "no source of rustc $rust_version's library: rustup component add rust-src, or set up another toolchain"
+}
+
+# What boots it.
+need_boot() {
+	need python3 e2fsprogs xfsprogs util-linux
+	version_ge "$(version_of qemu-system-x86_64 --version)" "$qemu_min" || need_qemu || return 1
+	vng=$cache/vng/bin/virtme-run
+	[ -x "$vng" ] && return
+	python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
+	step "virtme-ng from PyPI" need_vng
+}
+
+need_vng() {
+	rm -rf "$cache/vng"
+	python3 -m venv "$cache/vng" && "$cache/vng/bin/pip" install -q virtme-ng
+}
+
+# A QEMU that is new enough is in the machine's release, or in its backports.
+need_qemu() {
+	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+	need qemu-system-x86
+	version_ge "$(version_of qemu-system-x86_64 --version)" "$qemu_min" && return
+	step "qemu-system-x86 from $codename-backports" apt_private "$codename-backports" \
+		install --no-install-recommends -t "$codename-backports" qemu-system-x86 || return 1
+	version_ge "$(version_of qemu-system-x86_64 --version)" "$qemu_min" ||
+		die "no QEMU $qemu_min for this machine"
+}
+
+# What tests need inside the guest, which sees the files of this machine.
+need_tests() {
+	need dmsetup kmod procps
+	mkdir -p "$cache/log"
+}
+
+# What only looks at sources.
+need_static() {
+	need shellcheck sparse python3-git python3-ply
+}
