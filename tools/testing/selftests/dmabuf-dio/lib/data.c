@@ -240,6 +240,8 @@ bool dio_is_data_or(struct dio_buf *buf, size_t off, const struct dio_src *src,
 		got = buf->map + off + i;
 		poison = poison_image + (off + i) % POISON_PERIOD;
 		good = !memcmp(got, want + i, n) ||
+		       (src->rival && !memcmp(got, want - src->oracle +
+					      src->rival + i, n)) ||
 		       (may & DIO_MAY_POISON && !memcmp(got, poison, n)) ||
 		       (may & DIO_MAY_ZERO && !memcmp(got, zero, n));
 		if (!good) {

@@ -12,6 +12,8 @@
 #define DIO_H
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -109,6 +111,7 @@ struct dio_src {
 	__u64 seed;
 	unsigned char *image;	/* what was written; 0 where nothing was */
 	unsigned char *oracle;	/* what read(2) found */
+	unsigned char *rival;	/* what a racing writer puts there, or NULL */
 };
 
 /* Create, write everything, make ready. Enough for most tests. */
@@ -150,6 +153,7 @@ enum dio_may {
 	DIO_MAY_ZERO = 2,
 };
 
+/* ... or the rival writer's word. */
 bool dio_is_data_or(struct dio_buf *buf, size_t off, const struct dio_src *src,
 		    loff_t file_off, size_t len, unsigned int may);
 
@@ -160,6 +164,28 @@ ssize_t dio_splice(int fd_in, loff_t off_in, int fd_out, loff_t off_out,
 /* Poison, one call that must move all of @len, and a look at every byte. */
 bool dio_transfer(const struct dio_src *src, loff_t file_off,
 		  struct dio_buf *buf, size_t off, size_t len);
+
+/* ---- worker.c: transfers in the background ---- */
+
+struct dio_worker {
+	const struct dio_src *src;
+	struct dio_buf *buf;
+	loff_t file_off;
+	size_t off, len;	/* part of the buffer that is this worker's alone */
+	int rounds;		/* to do at most */
+
+	pthread_t thread;
+	atomic_int done;	/* rounds that moved everything */
+	ssize_t last;		/* what the last splice(2) returned, or -errno */
+	bool good;		/* every byte was what it had to be */
+};
+
+/*
+ * Poison, splice, compare, until the rounds are done or a call fails. What a
+ * failed call leaves is the file's bytes or poison; a partial one is compared.
+ */
+int dio_worker_start(struct dio_worker *worker);
+void dio_worker_join(struct dio_worker *worker);
 
 /* ---- blockdev.c: disks that must refuse, and ways to break disks ---- */
 

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The disk goes away: pulled (PCI remove), taken from its driver (unbind), or
+ * only reset; with nothing going on, and with transfers in flight. What was
+ * loaded before stays loaded, nothing hangs, and the same buffer can be loaded
+ * from the disk when it is back.
+ *
+ * DIO_VICTIM names an NVMe disk that can be spared, with nothing mounted on it.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "../kselftest_harness.h"
+#include "lib/dio.h"
+
+#define TIMEOUT		120
+#define THREADS		3
+#define LEN		(2 * DIO_MIB)
+#define PART		(LEN + DIO_GUARD)
+#define ENDLESS		1000000
+
+static const struct dio_backing victim = { .name = "victim", .env = "DIO_VICTIM" };
+
+/* /sys directory of the controller whose namespace @disk is. */
+static int controller_of(const char *disk, char *ctrl)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	int ret = -ENODEV;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/device", disk);
+	if (!realpath(path, ctrl))
+		return -errno;
+	if (!strstr(ctrl, "/nvme-subsys"))
+		return 0;
+
+	/* A multipath disk hangs on a subsystem, which lists its controllers. */
+	snprintf(path, sizeof(path), "%s", ctrl);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		char link[PATH_MAX + 256];
+		int number, end = 0;
+
+		if (sscanf(entry->d_name, "nvme%d%n", &number, &end) != 1 ||
+		    entry->d_name[end])
+			continue;
+		snprintf(link, sizeof(link), "%s/%s", path, entry->d_name);
+		if (realpath(link, ctrl))
+			ret = 0;
+	}
+	if (dir)
+		closedir(dir);
+	return ret;
+}
+
+static int pci_of(const char *disk, char *pci)
+{
+	char path[PATH_MAX + 16], ctrl[PATH_MAX];
+	int ret;
+
+	ret = controller_of(disk, ctrl);
+	if (ret)
+		return ret;
+	snprintf(path, sizeof(path), "%s/device", ctrl);
+	return realpath(path, pci) ? 0 : -errno;
+}
+
+/* Wait for the disk at PCI device @pci, under whatever name it comes back. */
+static int wait_for_disk(const char *pci)
+{
+	char node[PATH_MAX], there[PATH_MAX];
+	struct dirent *entry;
+	int tries;
+	DIR *dir;
+
+	for (tries = 0; tries < 300; tries++) {
+		dir = opendir("/sys/block");
+		while (dir && (entry = readdir(dir))) {
+			if (strncmp(entry->d_name, "nvme", 4) ||
+			    pci_of(entry->d_name, there) || strcmp(there, pci))
+				continue;
+			snprintf(node, sizeof(node), "/dev/%s", entry->d_name);
+			/* The paths below a multipath disk have no node. */
+			if (access(node, R_OK | W_OK))
+				continue;
+			closedir(dir);
+			return setenv(victim.env, node, 1) ? -errno : 0;
+		}
+		if (dir)
+			closedir(dir);
+		usleep(100000);
+	}
+	return -ETIMEDOUT;
+}
+
+/* Where the disk is, or was. */
+struct slot {
+	char pci[PATH_MAX];
+	bool unbind;		/* take it from its driver, else from the bus */
+	bool gone;
+};
+
+FIXTURE(splice_removal)
+{
+	struct dio_src src;
+	struct dio_buf buf;
+	struct slot slot;
+};
+
+FIXTURE_VARIANT(splice_removal)
+{
+	const struct dio_exporter *exporter;
+	bool unbind;
+};
+
+FIXTURE_VARIANT_ADD(splice_removal, remove_heap) { .exporter = &dio_heap };
+FIXTURE_VARIANT_ADD(splice_removal, remove_udmabuf) { .exporter = &dio_udmabuf };
+FIXTURE_VARIANT_ADD(splice_removal, unbind_heap) { .exporter = &dio_heap, .unbind = true };
+
+static int take_away(struct slot *slot)
+{
+	char path[PATH_MAX + 32];
+
+	slot->gone = true;
+	if (slot->unbind) {
+		snprintf(path, sizeof(path), "%s/driver/unbind", slot->pci);
+		return dio_write_file(path, "%s", strrchr(slot->pci, '/') + 1);
+	}
+	snprintf(path, sizeof(path), "%s/remove", slot->pci);
+	return dio_write_file(path, "1");
+}
+
+static int bring_back(struct slot *slot)
+{
+	int ret;
+
+	if (!slot->gone)
+		return 0;
+	if (slot->unbind)
+		ret = dio_write_file("/sys/bus/pci/drivers/nvme/bind", "%s",
+				     strrchr(slot->pci, '/') + 1);
+	else
+		ret = dio_write_file("/sys/bus/pci/rescan", "1");
+	ret = ret ?: wait_for_disk(slot->pci);
+	slot->gone = ret;
+	return ret;
+}
+
+FIXTURE_SETUP(splice_removal)
+{
+	const char *node = getenv(victim.env);
+
+	if (!node || !*node)
+		SKIP(return, "%s is not set", victim.env);
+	if (pci_of(strrchr(node, '/') + 1, self->slot.pci))
+		SKIP(return, "%s is no NVMe disk on PCI", node);
+	self->slot.unbind = variant->unbind;
+	/* An earlier test may have brought it back under another name. */
+	ASSERT_EQ(0, wait_for_disk(self->slot.pci));
+	dio_ready(_metadata,
+		  dio_src_open(&self->src, &victim, 0, LEN) ?:
+		  dio_buf_alloc(&self->buf, variant->exporter, THREADS * PART));
+}
+
+FIXTURE_TEARDOWN(splice_removal)
+{
+	dio_buf_free(&self->buf);
+	dio_src_close(&self->src);
+	EXPECT_EQ(0, bring_back(&self->slot));
+}
+
+/* The disk is back: the buffer that knew it takes its data again. */
+static void load_again(struct __test_metadata *_metadata, struct slot *slot,
+		       struct dio_buf *buf)
+{
+	struct dio_src src;
+
+	ASSERT_EQ(0, bring_back(slot));
+	ASSERT_EQ(0, dio_src_open(&src, &victim, 0, LEN));
+	EXPECT_TRUE(dio_transfer(&src, 0, buf, DIO_GUARD, LEN));
+	dio_src_close(&src);
+}
+
+static bool is_gone(ssize_t ret)
+{
+	return ret == -EIO || ret == -ENODEV || ret == -ENXIO;
+}
+
+TEST_F_TIMEOUT(splice_removal, idle, TIMEOUT)
+{
+	size_t at = LEN + 2 * DIO_GUARD;
+	struct dio_src other;
+	ssize_t ret;
+
+	ASSERT_TRUE(dio_transfer(&self->src, 0, &self->buf, DIO_GUARD, LEN));
+	dio_poison(&self->buf, at, LEN);
+	ASSERT_EQ(0, take_away(&self->slot));
+
+	ret = dio_splice(self->src.fd, 0, self->buf.fd, at, LEN);
+	EXPECT_TRUE(is_gone(ret)) TH_LOG("splice: %zd", ret);
+	EXPECT_TRUE(dio_is_poison(&self->buf, at, LEN));
+	EXPECT_TRUE(dio_is_data(&self->buf, DIO_GUARD, &self->src, 0, LEN));
+
+	/* Losing one disk is no reason to lose the others. */
+	if (!dio_src_open(&other, &dio_ext4, 0, LEN)) {
+		EXPECT_TRUE(dio_transfer(&other, 0, &self->buf, at, LEN));
+		dio_src_close(&other);
+	}
+	load_again(_metadata, &self->slot, &self->buf);
+}
+
+/* The buffer that knew the disk goes after the disk, but before it is back. */
+TEST_F_TIMEOUT(splice_removal, buffer_freed_later, TIMEOUT)
+{
+	ASSERT_TRUE(dio_transfer(&self->src, 0, &self->buf, DIO_GUARD, LEN));
+	ASSERT_EQ(0, take_away(&self->slot));
+	EXPECT_TRUE(dio_is_data(&self->buf, DIO_GUARD, &self->src, 0, LEN));
+	dio_buf_free(&self->buf);
+	ASSERT_EQ(0, dio_buf_alloc(&self->buf, variant->exporter, THREADS * PART));
+	load_again(_metadata, &self->slot, &self->buf);
+}
+
+static void start_all(struct __test_metadata *_metadata,
+		      const struct dio_src *src, struct dio_buf *buf,
+		      struct dio_worker *worker, int rounds)
+{
+	int i;
+
+	dio_poison(buf, 0, THREADS * PART);
+	for (i = 0; i < THREADS; i++) {
+		worker[i] = (struct dio_worker){
+			.src = src,
+			.buf = buf,
+			.off = i * PART,
+			.len = LEN,
+			.rounds = rounds,
+		};
+		ASSERT_EQ(0, dio_worker_start(&worker[i]));
+	}
+	/* Until everyone is at it. */
+	for (i = 0; i < THREADS; i++)
+		while (worker[i].done < 2 && !worker[i].last)
+			usleep(1000);
+}
+
+TEST_F_TIMEOUT(splice_removal, in_flight, TIMEOUT)
+{
+	struct dio_worker worker[THREADS];
+	int i, round;
+
+	for (round = 0; round < 2; round++) {
+		start_all(_metadata, &self->src, &self->buf, worker, ENDLESS);
+		usleep(dio_random() % 50000);
+		ASSERT_EQ(0, take_away(&self->slot));
+		for (i = 0; i < THREADS; i++) {
+			dio_worker_join(&worker[i]);
+			EXPECT_TRUE(worker[i].good);
+			EXPECT_LT(0, worker[i].done);
+			/* The last of them may have got a part. */
+			EXPECT_TRUE(worker[i].last >= 0 ||
+				    is_gone(worker[i].last))
+				TH_LOG("splice: %zd", worker[i].last);
+			EXPECT_TRUE(dio_is_poison(&self->buf, i * PART + LEN,
+						  DIO_GUARD));
+		}
+		load_again(_metadata, &self->slot, &self->buf);
+		dio_src_close(&self->src);
+		ASSERT_EQ(0, dio_src_open(&self->src, &victim, 0, LEN));
+	}
+}
+
+/* A reset is none of the reader's business: it takes longer, that is all. */
+TEST_F_TIMEOUT(splice_removal, reset_in_flight, TIMEOUT)
+{
+	char ctrl[PATH_MAX], path[PATH_MAX + 32];
+	struct dio_worker worker[THREADS];
+	int i;
+
+	if (variant->unbind)
+		SKIP(return, "done with the other variants");
+	ASSERT_EQ(0, controller_of(strrchr(getenv(victim.env), '/') + 1, ctrl));
+	snprintf(path, sizeof(path), "%s/reset_controller", ctrl);
+	start_all(_metadata, &self->src, &self->buf, worker, 60);
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(0, dio_write_file(path, "1"));
+		usleep(dio_random() % 50000);
+	}
+	for (i = 0; i < THREADS; i++) {
+		dio_worker_join(&worker[i]);
+		EXPECT_EQ(60, worker[i].done) TH_LOG("splice: %zd", worker[i].last);
+		EXPECT_TRUE(worker[i].good);
+		EXPECT_TRUE(dio_is_poison(&self->buf, i * PART + LEN, DIO_GUARD));
+	}
+}
+
+TEST_HARNESS_MAIN
