@@ -86,3 +86,4 @@ unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
 . "$repo/tools/tree/base.sh"
 . "$repo/tools/tree/series.sh"
 . "$repo/tools/tree/checkpatch.sh"
+. "$repo/tools/tree/results.sh"

@@ -41,7 +41,7 @@ need_build() {
 	need gcc make flex bison bc libelf-dev libssl-dev kmod cpio rsync xz-utils perl python3 git \
 		"clang-$llvm" "lld-$llvm" "llvm-$llvm" "libclang-$llvm-dev"
 	base_get || return 1
-	have rustc && have cargo ||
+	{ have rustc && have cargo; } ||
 		die "no Rust toolchain: take rustup's (https://rustup.rs), or 'apt-get install rustc cargo' on Debian 13"
 	version_ge "$(version_of rustc --version)" "$(min_version rustc)" ||
 		die "rustc $(version_of rustc --version) is older than the kernel's minimum $(min_version rustc)"
@@ -78,7 +78,7 @@ need_rust_src() {
 		fi
 	fi
 	for suite in trixie-backports trixie testing unstable; do
-		version=$(apt_versions "$suite" rust-src | grep -e "^$rust_version[+-]" | head -n 1)
+		version=$(apt_versions "$suite" rust-src | grep -e "^${rust_version}[+-]" | head -n 1)
 		[ -n "$version" ] || continue
 		deb=$(apt_fetch "$suite" "rust-src=$version") || continue
 		mkdir -p "$unpacked" && step "unpacking rust-src $version" dpkg-deb -x "$deb" "$unpacked" &&

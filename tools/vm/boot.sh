@@ -52,9 +52,8 @@ boot() {
 		echo "export DIO_OUT"
 		cat "$repo/tools/vm/guest.sh"
 		echo "$1"
-		echo 'rc=$?'
-		echo ': >"$DIO_OUT/done"'
-		echo 'exit $rc'
+		# shellcheck disable=SC2016 # for the guest
+		printf '%s\n' 'rc=$?' ': >"$DIO_OUT/done"' 'exit $rc'
 	} >"$boot_dir/script"
 
 	set -- --kimg "$boot_kernel" --mods none --disable-kvm --disable-microvm --force-9p \

@@ -13,14 +13,14 @@ kernel_env() {
 	export KBUILD_BUILD_TIMESTAMP KBUILD_BUILD_USER KBUILD_BUILD_HOST LOCALVERSION
 }
 
-# kernel_tip: the commit to build, that of the repository, or with $tree (a
+# kernel_tip: the commit to build, that of the repository, or with $tree_dir (a
 # directory made by 'lab tree') everything in that tree, committed or not.
 kernel_tip() {
-	if [ -n "${tree:-}" ]; then
-		snap=$(tree_snapshot "$tree") || return 1
-		snap=$(fixed_ident; echo snapshot | git -C "$tree" commit-tree "$snap" -p HEAD) &&
-			git -C "$tree" update-ref refs/worktree/lab-snapshot "$snap" &&
-			git -C "$src" fetch -q "$tree" "+refs/worktree/lab-snapshot:refs/lab/snapshot" || return 1
+	if [ -n "${tree_dir:-}" ]; then
+		snap=$(tree_snapshot "$tree_dir") || return 1
+		snap=$(fixed_ident; echo snapshot | git -C "$tree_dir" commit-tree "$snap" -p HEAD) &&
+			git -C "$tree_dir" update-ref refs/worktree/lab-snapshot "$snap" &&
+			git -C "$src" fetch -q "$tree_dir" "+refs/worktree/lab-snapshot:refs/lab/snapshot" || return 1
 		echo "$snap"
 	else
 		series_commits "$repo" "$src" "$base"
@@ -50,7 +50,7 @@ kernel_make() {
 	esac
 	obj=$base_dir/obj-$1
 	shift
-	nice make -s -C "$src" O="$obj" -j"$kernel_jobs" "$@"
+	nice make -C "$src" O="$obj" -j"$kernel_jobs" "$@"
 }
 
 # An option that quietly did not take would make tests pass which never ran.
@@ -132,7 +132,7 @@ kernel_each_commit() (
 			step "build with RUST=$rust: $name" kernel_commit_build "$commit" "$rust" || bad=1
 		done
 	done
-	exit $bad
+	exit "$bad"
 )
 
 kernel_commit_build() {

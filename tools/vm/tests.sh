@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# Inside the guest: every kselftest program of a directory (as installed by
+# kselftest), its output in DIO_OUT; then what the kernel's checkers found.
+#
+# usage: sh tests.sh KSELFTEST_DIR TIMEOUT
+
+dir=$1
+limit=$2
+cd "$dir" || exit 1
+while IFS=: read -r collection program; do
+	log=$DIO_OUT/$(printf '%s' "$collection:$program" | tr '/' '-').tap
+	echo "$collection:$program"
+	(
+		cd "$dir/$collection" || exit 1
+		timeout -k 10 "$limit" "./$program" >"$log" 2>&1 </dev/null
+		echo "exit status $?" >>"$log"
+	)
+done <kselftest-list.txt
+if [ -e /sys/kernel/debug/kmemleak ]; then
+	echo kmemleak
+	# Twice: an object may be on its way between two lists in the first.
+	echo scan >/sys/kernel/debug/kmemleak
+	sleep 6
+	echo scan >/sys/kernel/debug/kmemleak
+	cat /sys/kernel/debug/kmemleak >"$DIO_OUT/kmemleak"
+fi
+dmesg >"$DIO_OUT/dmesg"
