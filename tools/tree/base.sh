@@ -102,9 +102,34 @@ base_copy() {
 		base_init "$new" && base_tree "$new" && mv "$new" "$base_dir/src"
 }
 
+# src_lock: in a subshell, before the build's tree is used: one at a time.
+src_lock() {
+	exec 9>"$base_dir/lock"
+	flock -n 9 || {
+		say "another build is running, waiting for it"
+		flock 9
+	}
+}
+
 # base_checkout COMMIT: what the build's own tree shows.  Only files that differ
-# are written, so make rebuilds no more than it must.
+# are written, so make rebuilds no more than it must; nothing but builds may
+# change what is there.
 base_checkout() {
 	[ "$(git -C "$src" rev-parse HEAD)" = "$1" ] && git -C "$src" diff --quiet HEAD && return
 	git -C "$src" checkout -q -f --detach "$1"
+}
+
+# look_tree DIR COMMIT TIP: a small tree at COMMIT, made within seconds, with
+# the kernel's scripts and what the commits up to TIP touch.
+look_tree() {
+	git -c init.defaultBranch=look clone -q --shared --no-checkout "$src" "$1" &&
+		{
+			printf '%s\n' '/*' '!/*/' /scripts/ /LICENSES/ /include/linux/ /tools/docs/ /tools/lib/python/
+			# checkpatch knows a kernel tree by its directories.
+			printf '/%s/Makefile\n' Documentation drivers fs init ipc kernel lib arch/x86
+			git -C "$src" diff --no-renames --name-only "$base" "$3" | sed 's|^|/|'
+		} | git -C "$1" sparse-checkout set --no-cone --stdin &&
+		git -C "$1" config user.name "$lab_name" &&
+		git -C "$1" config user.email "$lab_email" &&
+		git -C "$1" checkout -q --detach "$2"
 }

@@ -5,10 +5,10 @@
 # "Does MAINTAINERS need updating?" is answered here, for each new file, by
 # get_maintainer: a section other than "THE REST" must cover it.
 checkpatch_series() (
+	cp_tree=$(mktemp -d "$cache/tmp.XXXXXX") || exit 1
 	list=$(mktemp "$cache/tmp.XXXXXX") || exit 1
-	trap 'rm -f "$list" "$list.new"' EXIT
-	base_checkout "$2" || exit 1
-	cd "$src" || exit 1
+	trap 'rm -rf "$list" "$list.new" "$cp_tree"' EXIT
+	look_tree "$cp_tree" "$2" "$2" && cd "$cp_tree" || exit 1
 	bad=0
 	git diff --no-renames --diff-filter=A --name-only "$base" "$2" >"$list.new"
 	while read -r file; do

@@ -40,15 +40,15 @@ step() {
 	step_pid=$!
 	# shellcheck disable=SC2064 # the pid of now
 	trap "kill $step_pid 2>/dev/null; exit 130" INT TERM
-	step_tick=0
-	while kill -0 "$step_pid" 2>/dev/null; do
-		sleep 1
-		step_tick=$((step_tick + 1))
+	step_next=30
+	while sleep 0.2 && kill -0 "$step_pid" 2>/dev/null; do
+		step_time=$(($(date +%s) - step_begin))
 		if [ -t 2 ]; then
-			printf '\r\033[K  %ds  %.100s' "$step_tick" \
+			printf '\r\033[K  %ds  %.100s' "$step_time" \
 				"$(tail -n 1 "$step_log" | tr -d '\r\033')" >&2
-		elif [ $((step_tick % 30)) = 0 ]; then
-			say "  ${step_tick}s: $(tail -n 1 "$step_log" | tr -d '\r\033' | cut -c 1-100)"
+		elif [ "$step_time" -ge "$step_next" ]; then
+			step_next=$((step_time + 30))
+			say "  ${step_time}s: $(tail -n 1 "$step_log" | tr -d '\r\033' | cut -c 1-100)"
 		fi
 	done
 	[ -t 2 ] && printf '\r\033[K' >&2
@@ -74,6 +74,14 @@ fixed_ident() {
 	GIT_AUTHOR_DATE='2026-01-01T00:00:00Z' GIT_COMMITTER_DATE='2026-01-01T00:00:00Z'
 	export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE
 	export GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL GIT_COMMITTER_DATE
+}
+
+# Whoever mails a series signs it off: the identity of the repository's git.
+mail_ident() {
+	fixed_ident
+	GIT_AUTHOR_NAME=$(env -u GIT_CONFIG_GLOBAL git -C "$repo" config user.name || echo "$lab_name")
+	GIT_AUTHOR_EMAIL=$(env -u GIT_CONFIG_GLOBAL git -C "$repo" config user.email || echo "$lab_email")
+	GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
 }
 
 # Settings of the user's own git must not change what we produce.

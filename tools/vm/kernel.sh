@@ -62,9 +62,9 @@ kernel_config() {
 		[ -e "$file" ] && cat "$file"
 	done >"$obj/lab.config"
 	if ! cmp -s "$obj/lab.config" "$obj/lab.config.used" || [ ! -e "$obj/.config" ] ||
-		[ "$(git -C "$src" rev-parse HEAD)" != "$(cat "$obj/lab.config.tip" 2>/dev/null)" ]; then
+		[ "$(git -C "$src" rev-parse 'HEAD^{tree}')" != "$(cat "$obj/lab.config.tip" 2>/dev/null)" ]; then
 		kernel_make "$variant" KCONFIG_ALLCONFIG="$obj/lab.config" allnoconfig || return 1
-		git -C "$src" rev-parse HEAD >"$obj/lab.config.tip"
+		git -C "$src" rev-parse 'HEAD^{tree}' >"$obj/lab.config.tip"
 		cp "$obj/lab.config" "$obj/lab.config.used"
 	fi
 	awk -F = '
@@ -102,18 +102,14 @@ kernel_get() {
 	[ -e "$kernel/bzImage" ] && return
 	(
 		# One build at a time in one tree.
-		exec 9>"$base_dir/lock"
-		flock -n 9 || {
-			say "another build is running, waiting for it"
-			flock 9
-		}
+		src_lock
 		[ -e "$kernel/bzImage" ] && exit
 		step "kernel ($1)" kernel_build_here "$1" "$kernel_commit" || exit 1
 		mkdir -p "$kernel" &&
 			cp "$base_dir/obj-$1/.config" "$kernel/config" &&
 			cp "$base_dir/obj-$1/arch/x86/boot/bzImage" "$kernel/bzImage.new" &&
 			mv "$kernel/bzImage.new" "$kernel/bzImage"
-	) 9>&- || return 1
+	) || return 1
 	# The newest few are enough.
 	# shellcheck disable=SC2012 # names are ours
 	ls -dt "$base_dir/kernel"/* | tail -n +9 | xargs -r rm -rf
@@ -123,8 +119,7 @@ kernel_get() {
 # without?  In the plain configuration, and that of the suites.
 kernel_each_commit() (
 	need_build || exit 1
-	exec 9>"$base_dir/lock"
-	flock 9
+	src_lock
 	bad=0
 	for commit in $(git -C "$src" rev-list --reverse "$base..$1"); do
 		name=$(git -C "$src" log -1 --format=%s "$commit")
