@@ -1,0 +1,626 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Direct I/O between files and dma-bufs
+ *
+ * A transfer opens the buffer (&struct dma_buf_dio) and hands it to the direct
+ * I/O of a file as an iterator.  Where a bio reaches the queue of a disk, the
+ * block layer asks for the map of the buffer for that disk's DMA device, which
+ * the first bio makes.  The transfer ends by closing the buffer, which unmaps
+ * it everywhere.
+ *
+ * Who ends a map:
+ *
+ *  - its transfer, when it is done, or between two chunks after the exporter
+ *    has asked for it (@revoked); there is no I/O then;
+ *  - or the disk, when it goes away, in dma_buf_dio_dev_kill().  All I/O on it
+ *    has ended or fails by then.  The transfer keeps the empty shell.
+ *
+ * Lock order:
+ *
+ *    locks of the file (i_rwsem) -> dma_buf_dio.lock -> dma_buf_dio_dev.sem
+ *    -> dma_buf.resv -> memory reclaim
+ *
+ * So no map is made where the queue's usage counter or a tag is held: reclaim
+ * may wait for these.
+ *
+ * No fence is published, as there is no bound on the time that a disk takes.
+ */
+#include <linux/dma-buf-dio.h>
+#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/rculist.h>
+#include <linux/rwsem.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/splice.h>
+#include <linux/uio.h>
+
+/*
+ * What a revoking exporter has to wait for at most, in bytes of disk I/O.
+ * Large enough that the pause between two chunks does not show: 32 MiB take
+ * over 2 ms on a disk with 14 GB/s.
+ */
+#define DMA_BUF_DIO_CHUNK	SZ_32M
+
+/*
+ * How often to start a chunk again after a bio was moved, as by a failover, to
+ * a disk that had no map, in a context that could not make it.
+ */
+#define DMA_BUF_DIO_TRIES	4
+
+/**
+ * struct dma_buf_dio_dev - a device that direct I/O may end at
+ * @kref: one for the owner, one for each map
+ * @dev: the device that does the DMA
+ * @sem: held shared to make and to end maps, exclusively to end all of them
+ * @lock: protects @maps
+ * @maps: the maps for @dev
+ * @dead: @dev is going away
+ */
+struct dma_buf_dio_dev {
+	struct kref kref;
+	struct device *dev;
+	struct rw_semaphore sem;
+	spinlock_t lock;
+	struct list_head maps;
+	bool dead;
+};
+
+/**
+ * dma_buf_dio_dev_alloc - make a device known to direct I/O
+ * @dev: the device that does the DMA
+ *
+ * Returns: an object for one disk on @dev, to be ended by
+ * dma_buf_dio_dev_kill() and dma_buf_dio_dev_put(), or %NULL without memory.
+ */
+struct dma_buf_dio_dev *dma_buf_dio_dev_alloc(struct device *dev)
+{
+	struct dma_buf_dio_dev *ddev;
+
+	ddev = kzalloc_obj(*ddev);
+	if (!ddev)
+		return NULL;
+
+	kref_init(&ddev->kref);
+	ddev->dev = get_device(dev);
+	init_rwsem(&ddev->sem);
+	spin_lock_init(&ddev->lock);
+	INIT_LIST_HEAD(&ddev->maps);
+	return ddev;
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_dio_dev_alloc, "DMA_BUF");
+
+static void dma_buf_dio_dev_release(struct kref *kref)
+{
+	struct dma_buf_dio_dev *ddev =
+		container_of(kref, struct dma_buf_dio_dev, kref);
+
+	WARN_ON(!list_empty(&ddev->maps));
+	put_device(ddev->dev);
+	kfree(ddev);
+}
+
+/**
+ * dma_buf_dio_dev_put - drop the owner's reference
+ * @ddev: the object, may be %NULL
+ */
+void dma_buf_dio_dev_put(struct dma_buf_dio_dev *ddev)
+{
+	if (ddev)
+		kref_put(&ddev->kref, dma_buf_dio_dev_release);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_dio_dev_put, "DMA_BUF");
+
+/* The exporter holds the reservation lock. */
+static void dma_buf_dio_invalidate(struct dma_buf_attachment *attach)
+{
+	struct dma_buf_dio_map *map = attach->importer_priv;
+
+	WRITE_ONCE(map->revoked, true);
+}
+
+/*
+ * A static attachment would make exporters move device memory to system
+ * memory, and be refused by those that revoke.
+ */
+static const struct dma_buf_attach_ops dma_buf_dio_attach_ops = {
+	.allow_peer2peer	= true,
+	.invalidate_mappings	= dma_buf_dio_invalidate,
+};
+
+static int dma_buf_dio_build_index(struct dma_buf_dio_map *map)
+{
+	const struct dma_buf_segments *segs = map->segs;
+	size_t offset = 0;
+	unsigned int i;
+
+	map->start = kvmalloc_objs(*map->start, segs->nr);
+	if (!map->start)
+		return -ENOMEM;
+
+	for (i = 0; i < segs->nr; i++) {
+		map->start[i] = offset;
+		offset += segs->seg[i].len;
+	}
+
+	/* Nothing above looks at the end of a map, only at that of the buffer */
+	return WARN_ON_ONCE(offset < map->dio->dmabuf->size) ? -EIO : 0;
+}
+
+/*
+ * Bouncing copies all of the buffer when it is mapped, and all of it back when
+ * it is unmapped.  That would undo what the CPU, another device or another
+ * transfer put next to our data meanwhile, so do without.
+ */
+static int dma_buf_dio_check_sync(struct dma_buf_dio_map *map)
+{
+	struct device *dev = map->ddev->dev;
+	bool may_bounce = dma_max_mapping_size(dev) != SIZE_MAX;
+	unsigned int i;
+
+	if (!dma_dev_need_sync(dev))
+		return 0;
+
+	for (i = 0; i < map->segs->nr && !map->sync; i++) {
+		const struct dma_buf_segment *seg = &map->segs->seg[i];
+		/* Bounced and other pages may be neighbours */
+		size_t step = may_bounce ? PAGE_SIZE : seg->len;
+		size_t off;
+
+		for (off = 0; off < seg->len && !map->sync; off += step)
+			map->sync = dma_need_sync(dev, seg->addr + off);
+	}
+	return map->sync && may_bounce ? -EOPNOTSUPP : 0;
+}
+
+/*
+ * Exporters need not do it when they map and unmap; udmabuf does not.  A page
+ * is the largest piece that is contiguous in memory whatever an IOMMU made of
+ * it.
+ */
+static void dma_buf_dio_sync_map(struct dma_buf_dio_map *map, size_t offset,
+				 size_t len, bool for_cpu)
+{
+	enum dma_data_direction dir = map->dio->dir;
+	struct device *dev = map->ddev->dev;
+	unsigned int i = dma_buf_dio_map_index(map, offset);
+
+	while (len) {
+		size_t skip = offset - map->start[i];
+		dma_addr_t addr = map->segs->seg[i].addr + skip;
+		size_t n = min3(len, map->segs->seg[i].len - skip,
+				PAGE_SIZE - offset_in_page(addr));
+
+		if (for_cpu)
+			dma_sync_single_for_cpu(dev, addr, n, dir);
+		else
+			dma_sync_single_for_device(dev, addr, n, dir);
+		offset += n;
+		len -= n;
+		if (skip + n == map->segs->seg[i].len)
+			i++;
+	}
+}
+
+static int dma_buf_dio_map_segments(struct dma_buf_dio_map *map)
+{
+	struct dma_buf_dio *dio = map->dio;
+	struct dma_buf_segments *segs;
+	int ret;
+
+	dma_resv_assert_held(dio->dmabuf->resv);
+
+	ret = dma_buf_pin(map->attach);
+	if (ret)
+		return ret;
+
+	segs = dma_buf_map_segments(map->attach, dio->dir);
+	if (IS_ERR(segs)) {
+		ret = PTR_ERR(segs);
+		goto err_unpin;
+	}
+	map->segs = segs;
+
+	ret = dma_buf_dio_build_index(map);
+	if (!ret)
+		ret = dma_buf_dio_check_sync(map);
+	if (ret)
+		goto err_unmap;
+
+	if (map->sync)
+		dma_buf_dio_sync_map(map, 0, dio->dmabuf->size, false);
+	return 0;
+
+err_unmap:
+	kvfree(map->start);
+	dma_buf_unmap_segments(map->attach, segs, dio->dir);
+err_unpin:
+	dma_buf_unpin(map->attach);
+	return ret;
+}
+
+static struct dma_buf_dio_map *
+dma_buf_dio_make_map(struct dma_buf_dio *dio, struct dma_buf_dio_dev *ddev)
+{
+	struct dma_buf *dmabuf = dio->dmabuf;
+	struct dma_buf_dio_map *map;
+	int ret;
+
+	lockdep_assert_held(&ddev->sem);
+
+	map = kzalloc_obj(*map);
+	if (!map)
+		return ERR_PTR(-ENOMEM);
+	map->dio = dio;
+	map->ddev = ddev;
+
+	map->attach = dma_buf_dynamic_attach(dmabuf, ddev->dev,
+					     &dma_buf_dio_attach_ops, map);
+	if (IS_ERR(map->attach)) {
+		ret = PTR_ERR(map->attach);
+		goto err_free;
+	}
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	ret = dma_buf_dio_map_segments(map);
+	dma_resv_unlock(dmabuf->resv);
+	if (ret)
+		goto err_detach;
+
+	kref_get(&ddev->kref);
+	return map;
+
+err_detach:
+	dma_buf_detach(dmabuf, map->attach);
+err_free:
+	kfree(map);
+	return ERR_PTR(ret);
+}
+
+/* Ends the map, but not its memory: a bio may still look it up. */
+static void dma_buf_dio_end_map(struct dma_buf_dio_map *map)
+{
+	struct dma_buf_dio *dio = map->dio;
+
+	lockdep_assert_held(&map->ddev->sem);
+
+	dma_resv_lock(dio->dmabuf->resv, NULL);
+	dma_buf_unmap_segments(map->attach, map->segs, dio->dir);
+	dma_buf_unpin(map->attach);
+	dma_resv_unlock(dio->dmabuf->resv);
+	dma_buf_detach(dio->dmabuf, map->attach);
+
+	kvfree(map->start);
+	map->start = NULL;
+	map->segs = NULL;
+	map->attach = NULL;
+}
+
+static bool dma_buf_dio_unlink_map(struct dma_buf_dio_map *map)
+{
+	struct dma_buf_dio_dev *ddev = map->ddev;
+	bool linked;
+
+	spin_lock(&ddev->lock);
+	linked = !list_empty(&map->dev_node);
+	list_del_init(&map->dev_node);
+	spin_unlock(&ddev->lock);
+	return linked;
+}
+
+/**
+ * dma_buf_dio_dev_kill - end all maps for a device
+ * @ddev: the object, may be %NULL
+ *
+ * To be called when a disk goes away: after no I/O on it is in flight any
+ * more, and before its driver is unbound from the device.  On return the
+ * device has no map, and will get none.
+ *
+ * Context: may sleep, and takes &dma_buf.resv locks; so the caller must hold
+ * nothing that memory reclaim may wait for.
+ */
+void dma_buf_dio_dev_kill(struct dma_buf_dio_dev *ddev)
+{
+	struct dma_buf_dio_map *map;
+
+	if (!ddev)
+		return;
+
+	down_write(&ddev->sem);
+	ddev->dead = true;
+	while ((map = list_first_entry_or_null(&ddev->maps,
+					       struct dma_buf_dio_map,
+					       dev_node))) {
+		dma_buf_dio_unlink_map(map);
+		dma_buf_dio_end_map(map);
+	}
+	up_write(&ddev->sem);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_dio_dev_kill, "DMA_BUF");
+
+/**
+ * dma_buf_dio_find_map - look up the map of a buffer for a device
+ * @dio: the buffer
+ * @ddev: the device
+ *
+ * Context: any, while @dio is open.
+ *
+ * Returns: the map, or %NULL if none was made yet.
+ */
+struct dma_buf_dio_map *dma_buf_dio_find_map(struct dma_buf_dio *dio,
+					     struct dma_buf_dio_dev *ddev)
+{
+	struct dma_buf_dio_map *map;
+
+	list_for_each_entry_lockless(map, &dio->maps, node)
+		if (map->ddev == ddev)
+			return map;
+	return NULL;
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_dio_find_map, "DMA_BUF");
+
+/**
+ * dma_buf_dio_get_map - look up the map of a buffer for a device, or make it
+ * @dio: the buffer
+ * @ddev: the device
+ *
+ * Context: may sleep; the caller holds nothing that memory reclaim may wait
+ * for, like the usage counter of a queue.
+ *
+ * Returns: the map, valid until @dio is closed, or as a pointer -ENODEV if the
+ * device is going away, -EOPNOTSUPP if the buffer would be bounced, or what
+ * the exporter returned.
+ */
+struct dma_buf_dio_map *dma_buf_dio_get_map(struct dma_buf_dio *dio,
+					    struct dma_buf_dio_dev *ddev)
+{
+	struct dma_buf_dio_map *map;
+
+	might_sleep();
+	/* Most bios find the map made; show lockdep what may happen anyway */
+	might_lock(&dio->lock);
+	might_lock(&dio->dmabuf->resv->lock.base);
+
+	map = dma_buf_dio_find_map(dio, ddev);
+	if (map)
+		return map;
+
+	mutex_lock(&dio->lock);
+	map = dma_buf_dio_find_map(dio, ddev);
+	if (map)
+		goto out_unlock;
+
+	down_read(&ddev->sem);
+	map = ddev->dead ? ERR_PTR(-ENODEV) : dma_buf_dio_make_map(dio, ddev);
+	if (IS_ERR(map)) {
+		if (!dio->error)
+			dio->error = PTR_ERR(map);
+	} else {
+		spin_lock(&ddev->lock);
+		list_add(&map->dev_node, &ddev->maps);
+		spin_unlock(&ddev->lock);
+		list_add_tail_rcu(&map->node, &dio->maps);
+	}
+	up_read(&ddev->sem);
+
+out_unlock:
+	mutex_unlock(&dio->lock);
+	return map;
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_dio_get_map, "DMA_BUF");
+
+/* There must be no I/O. */
+static void dma_buf_dio_drop_maps(struct dma_buf_dio *dio)
+{
+	struct dma_buf_dio_map *map, *next;
+
+	list_for_each_entry_safe(map, next, &dio->maps, node) {
+		struct dma_buf_dio_dev *ddev = map->ddev;
+
+		list_del(&map->node);
+		down_read(&ddev->sem);
+		if (dma_buf_dio_unlink_map(map))
+			dma_buf_dio_end_map(map);
+		up_read(&ddev->sem);
+		dma_buf_dio_dev_put(ddev);
+		kfree(map);
+	}
+}
+
+/**
+ * dma_buf_dio_open - open a dma-buf for direct I/O
+ * @dmabuf: the buffer; the caller keeps a reference until it has closed
+ * @dir: %DMA_FROM_DEVICE to fill the buffer, %DMA_TO_DEVICE to write from it
+ *
+ * Nothing is mapped, and no fence is waited for.
+ *
+ * Returns: the object, or %NULL without memory.
+ */
+struct dma_buf_dio *dma_buf_dio_open(struct dma_buf *dmabuf,
+				     enum dma_data_direction dir)
+{
+	struct dma_buf_dio *dio;
+
+	dio = kzalloc_obj(*dio);
+	if (!dio)
+		return NULL;
+
+	dio->dmabuf = dmabuf;
+	dio->dir = dir;
+	mutex_init(&dio->lock);
+	INIT_LIST_HEAD(&dio->maps);
+	return dio;
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_dio_open, "DMA_BUF");
+
+/**
+ * dma_buf_dio_close - unmap a dma-buf everywhere and free the object
+ * @dio: the object; no I/O on it is in flight
+ *
+ * Context: may sleep, and takes the &dma_buf.resv lock.
+ */
+void dma_buf_dio_close(struct dma_buf_dio *dio)
+{
+	dma_buf_dio_drop_maps(dio);
+	mutex_destroy(&dio->lock);
+	kfree(dio);
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_dio_close, "DMA_BUF");
+
+static void dma_buf_dio_sync_for_cpu(struct dma_buf_dio *dio, size_t offset,
+				     size_t len)
+{
+	struct dma_buf_dio_map *map;
+
+	list_for_each_entry(map, &dio->maps, node) {
+		if (!map->sync)
+			continue;
+		/* A dead device has synced when it was unmapped */
+		down_read(&map->ddev->sem);
+		if (map->segs)
+			dma_buf_dio_sync_map(map, offset, len, true);
+		up_read(&map->ddev->sem);
+	}
+}
+
+static bool dma_buf_dio_revoked(struct dma_buf_dio *dio)
+{
+	struct dma_buf_dio_map *map;
+
+	list_for_each_entry(map, &dio->maps, node)
+		if (READ_ONCE(map->revoked))
+			return true;
+	return false;
+}
+
+static ssize_t dma_buf_dio_read_chunk(struct dma_buf_dio *dio,
+				      struct file *file, loff_t pos,
+				      size_t offset, size_t len)
+{
+	struct kiocb kiocb;
+	struct iov_iter iter;
+	ssize_t ret;
+
+	init_sync_kiocb(&kiocb, file);
+	kiocb.ki_pos = pos;
+	/* O_DIRECT may be changed by fcntl() at any time */
+	if (!(kiocb.ki_flags & IOCB_DIRECT))
+		return -EOPNOTSUPP;
+
+	iov_iter_dmabuf(&iter, ITER_DEST, dio, offset, len);
+	ret = file->f_op->read_iter(&kiocb, &iter);
+	WARN_ON_ONCE(ret == -EIOCBQUEUED);
+
+	/* A bio cannot carry every errno */
+	if (ret < 0 && dio->error)
+		ret = dio->error;
+	if (ret > 0)
+		dma_buf_dio_sync_for_cpu(dio, offset, ret);
+	return ret;
+}
+
+/* Fills the buffer in chunks; a short one is the last. */
+static ssize_t dma_buf_dio_read(struct dma_buf_dio *dio, struct file *file,
+				loff_t pos, size_t offset, size_t len)
+{
+	unsigned int tries = 0;
+	size_t done = 0;
+	ssize_t ret;
+
+	for (;;) {
+		size_t n = min_t(size_t, len - done, DMA_BUF_DIO_CHUNK);
+
+		ret = dma_buf_dio_read_chunk(dio, file, pos + done,
+					     offset + done, n);
+		if (ret == -EAGAIN && tries++ < DMA_BUF_DIO_TRIES)
+			continue;
+		if (ret > 0)
+			done += ret;
+		if (ret < 0 || ret < n || done == len)
+			break;
+		if (signal_pending(current))
+			break;
+		if (dma_buf_dio_revoked(dio))
+			dma_buf_dio_drop_maps(dio);
+		cond_resched();
+	}
+	return done ? done : ret;
+}
+
+/* A dynamic importer waits itself, and for writers also as a reader. */
+static int dma_buf_dio_wait_fences(struct dma_buf_dio *dio, unsigned int flags)
+{
+	enum dma_resv_usage usage =
+		dma_resv_usage_rw(dio->dir == DMA_FROM_DEVICE);
+	struct dma_resv *resv = dio->dmabuf->resv;
+	long ret;
+
+	if (flags & SPLICE_F_NONBLOCK)
+		return dma_resv_test_signaled(resv, usage) ? 0 : -EAGAIN;
+
+	ret = dma_resv_wait_timeout(resv, usage, true, MAX_SCHEDULE_TIMEOUT);
+	return ret < 0 ? ret : 0;
+}
+
+/**
+ * dma_buf_dio_splice - move data between a file and a dma-buf
+ * @mem: file of the dma-buf
+ * @mem_pos: offset in the dma-buf in bytes
+ * @file: the other file, with O_DIRECT
+ * @pos: offset in @file in bytes
+ * @len: number of bytes, not 0
+ * @rw: %READ to fill the buffer from @file; %WRITE is not supported yet
+ * @flags: SPLICE_F_*; %SPLICE_F_NONBLOCK refuses to wait for fences
+ *
+ * Implements &file_operations.splice_memory for dma-bufs, which also says
+ * what has been checked.
+ *
+ * What @file and its disk require of @pos, @mem_pos and @len is as for
+ * O_DIRECT read(2); @len is shortened to the end of the buffer and that of the
+ * file.
+ *
+ * Returns: the number of bytes that are in the buffer, or 0 at the end of
+ * @file, or
+ *
+ *  - -ENOSPC: @mem_pos is at or after the end of the buffer;
+ *  - -EINVAL: @file is neither a regular file nor a block device, or is not
+ *    aligned as it needs to be;
+ *  - -EOPNOTSUPP: @file, its disk, the extent of it at @pos, or the mapping of
+ *    the buffer does not allow to go direct; nothing was moved;
+ *  - -EAGAIN or -ERESTARTSYS: a fence of the buffer is not signaled;
+ *  - what the exporter, the file system or the disk returned.
+ */
+ssize_t dma_buf_dio_splice(struct file *mem, loff_t mem_pos,
+			   struct file *file, loff_t pos, size_t len,
+			   int rw, unsigned int flags)
+{
+	struct dma_buf *dmabuf = mem->private_data;
+	struct inode *inode = file_inode(file);
+	struct dma_buf_dio *dio;
+	ssize_t ret;
+
+	if (rw != READ)
+		return -EOPNOTSUPP;
+	if (!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode))
+		return -EINVAL;
+	if (!(file->f_op->fop_flags & FOP_DMABUF) || IS_DAX(inode))
+		return -EOPNOTSUPP;
+	if (mem_pos >= dmabuf->size)
+		return -ENOSPC;
+	len = min_t(size_t, len, dmabuf->size - mem_pos);
+
+	dio = dma_buf_dio_open(dmabuf, DMA_FROM_DEVICE);
+	if (!dio)
+		return -ENOMEM;
+
+	ret = dma_buf_dio_wait_fences(dio, flags);
+	if (!ret)
+		ret = dma_buf_dio_read(dio, file, pos, mem_pos, len);
+	if (ret > 0)
+		atomic64_add(ret, &dmabuf->dio_read_bytes);
+
+	dma_buf_dio_close(dio);
+	return ret;
+}
