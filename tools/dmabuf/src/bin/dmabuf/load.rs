@@ -103,10 +103,10 @@ pub fn run(args: &Args) -> Result<()> {
         file: args.file.clone(),
         bytes: loaded,
         buffers: bufs.len(),
-        buffer_bytes: args.chunk,
+        buffer_bytes: bufs.first().map_or(args.chunk, DmaBuf::size),
         exporter: match bufs.first() {
             Some(buf) => buf.stats()?.exporter,
-            None => String::new(),
+            None => heap.as_ref().map_or("udmabuf", Heap::name).into(),
         },
         seconds: busy.as_secs_f64(),
         mb_per_second: loaded as f64 / 1e6 / busy.as_secs_f64().max(1e-9),

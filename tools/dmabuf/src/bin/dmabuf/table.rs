@@ -235,13 +235,14 @@ pub fn render(plain: &Report, counted: Option<&Report>) -> String {
             text += &format!("splice(2) needs {factor:.0} times fewer {unit} than {what}.\n");
         }
     }
-    let loaded: Vec<&Way> = plain
-        .ways
+    // Each boot has a file of its own.
+    let loaded: Vec<bool> = [plain, cpu]
         .iter()
-        .chain(&cpu.ways)
-        .filter(|way| way.error.is_none())
+        .flat_map(|report| report.ways.iter().map(|way| (&report.sha256, way)))
+        .filter(|(_, way)| way.error.is_none())
+        .map(|(sha256, way)| way.sha256 == *sha256)
         .collect();
-    if loaded.iter().any(|way| way.sha256 != plain.sha256) {
+    if loaded.contains(&false) {
         text += "SHA-256 NOT EQUAL: a buffer does not hold what the file does.\n";
     } else if !loaded.is_empty() {
         text += &format!(
@@ -349,6 +350,18 @@ SHA-256 of every buffer equals the file's: 12ab
         whole.ways[0].machine_ns = Some(256_000_000);
         let text = render(&plain, Some(&whole));
         assert!(text.contains("1 900   1 000 000"), "{text}");
+    }
+
+    #[test]
+    fn each_boot_has_its_own_file() {
+        let mut other = report();
+        other.sha256 = "34cd".into();
+        for way in &mut other.ways {
+            way.sha256 = "34cd".into();
+        }
+        assert!(render(&report(), Some(&other)).contains("buffer equals the file's: 12ab\n"));
+        other.ways[2].sha256 = "12ab".into();
+        assert!(render(&report(), Some(&other)).contains("NOT EQUAL"));
     }
 
     #[test]
