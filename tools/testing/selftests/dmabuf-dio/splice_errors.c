@@ -176,8 +176,11 @@ static int unwritten(struct bench *b)
 /* ext4 takes direct I/O on such a file, and does buffered I/O. */
 static int journalled_data(struct bench *b)
 {
-	int flags = FS_JOURNAL_DATA_FL;
+	int flags;
 
+	if (ioctl(b->src.wr, FS_IOC_GETFLAGS, &flags))
+		return -errno;
+	flags |= FS_JOURNAL_DATA_FL;
 	if (ioctl(b->src.wr, FS_IOC_SETFLAGS, &flags))
 		return -errno;
 	if (pwrite(b->src.wr, b->src.image, SIZE, 0) != SIZE || fsync(b->src.wr))
@@ -474,8 +477,7 @@ ENTRY(file_ended)		{ .from_end = true, .len = LEN, .result = 0 };
 ENTRY(file_ended_before)	{ .in = LEN, .from_end = true, .len = LEN, .result = 0 };
 ENTRY(file_position_ended)	{ .from_end = true, .in_pos = true, .len = LEN, .result = 0 };
 ENTRY(buffer_offset_odd)	{ .out = 1, .len = LEN, .result = -EINVAL };
-ENTRY(buffer_offset_unaligned)	{ .out = 256, .len = LEN, .result = -EINVAL };
-ENTRY(buffer_offset_half_block)	{ .out = 512, .len = LEN, .big_blocks = true, .result = -EINVAL };
+ENTRY(buffer_offset_unaligned)	{ .out = 4094, .len = LEN, .result = -EINVAL };
 ENTRY(buffer_offset_negative)	{ .out = -DIO_ALIGNED, .len = LEN, .result = -EINVAL };
 ENTRY(buffer_range_wraps)	{ .out = FILE_ENDS, .len = LEN, .result = -EINVAL };
 ENTRY(buffer_full)		{ .out = SIZE, .len = LEN, .result = -ENOSPC };
@@ -500,9 +502,9 @@ ENTRY(file_buffered_position)	{ .file = buffered, .in_pos = true, .out_pos = tru
 				  .len = LEN, .result = -EOPNOTSUPP };
 ENTRY(directory)		{ .file = directory, .len = LEN, .result = -EINVAL };
 ENTRY(proc_file)		{ .file = proc_file, .len = LEN, .result = -EOPNOTSUPP };
-ENTRY(char_device)		{ .file = char_device, .len = LEN, .result = -EOPNOTSUPP };
+ENTRY(char_device)		{ .file = char_device, .len = LEN, .result = -EINVAL };
 ENTRY(socket)			{ .file = socket_end, .in_pos = true, .len = LEN,
-				  .result = -EOPNOTSUPP };
+				  .result = -EINVAL };
 ENTRY(socket_with_offset)	{ .file = socket_end, .len = LEN, .result = -ESPIPE };
 
 /* File systems that have not opted in, and files that never can. */

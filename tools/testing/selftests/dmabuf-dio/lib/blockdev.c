@@ -110,15 +110,18 @@ int dio_zram(size_t size, char *node)
 	return dio_write_file(path, "%zu", size);
 }
 
+/* Whoever looks at new block devices may still have it open. */
 void dio_zram_free(const char *node)
 {
-	char path[128];
+	int tries;
 
-	snprintf(path, sizeof(path), "/sys/block/%s/reset",
-		 node + strlen("/dev/"));
-	dio_write_file(path, "1");
-	dio_write_file("/sys/class/zram-control/hot_remove", "%s",
-		       node + strlen("/dev/zram"));
+	for (tries = 0; tries < 100; tries++) {
+		if (!dio_write_file("/sys/class/zram-control/hot_remove", "%s",
+				    node + strlen("/dev/zram")))
+			return;
+		usleep(10000);
+	}
+	dio_log("%s stays behind", node);
 }
 
 /* Without udev: the node has to be there when dmsetup returns. */

@@ -104,7 +104,8 @@ struct dio_src {
 	const char *where;	/* mount point or device node */
 	int fd;			/* O_RDONLY | O_DIRECT */
 	int wr;			/* O_RDWR, through the page cache */
-	unsigned int block;	/* alignment direct I/O asks for */
+	unsigned int block;	/* alignment of file offset and length */
+	unsigned int mem_align;	/* alignment of the buffer offset */
 	loff_t base;		/* the pattern covers base .. base + size */
 	size_t size;		/* may be lowered between create and write */
 	size_t memory;		/* bytes of image and of oracle */

@@ -45,18 +45,16 @@ int dio_src_reopen(const struct dio_src *src, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-static int find_block_size(struct dio_src *src)
+static int find_alignment(struct dio_src *src)
 {
 	struct statx stx;
-
-	if (!src->backing->is_fs)
-		return ioctl(src->wr, BLKSSZGET, &src->block) ? -errno : 0;
 
 	if (statx(src->wr, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx))
 		return -errno;
 	if (!(stx.stx_mask & STATX_DIOALIGN) || !stx.stx_dio_offset_align)
 		return dio_skip("no direct I/O on %s", src->where);
 	src->block = stx.stx_dio_offset_align;
+	src->mem_align = stx.stx_dio_mem_align;
 	return 0;
 }
 
@@ -97,7 +95,7 @@ int dio_src_create(struct dio_src *src, const struct dio_backing *backing,
 	src->wr = open(src->where,
 		       O_RDWR | O_CLOEXEC | (backing->is_fs ? O_TMPFILE : 0),
 		       0600);
-	ret = src->wr < 0 ? -errno : find_block_size(src);
+	ret = src->wr < 0 ? -errno : find_alignment(src);
 	if (!ret)
 		ret = check_device(src);
 	if (!ret) {
@@ -156,6 +154,8 @@ int dio_src_ready(struct dio_src *src)
 			break;
 		done += n;
 	}
+	/* Behind the end of a file there is nothing but zeros. */
+	memset(src->oracle + src->size, 0, src->memory - src->size);
 	if (memcmp(src->oracle, src->image, src->size)) {
 		dio_log("%s does not return what was written", src->where);
 		return -EIO;
