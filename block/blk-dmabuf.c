@@ -228,18 +228,27 @@ static void blk_dmabuf_fit(const struct dma_buf_dio_map *map,
  * @nsegs: set to the number of DMA segments that these are
  * @gaps: set to all bits of the addresses where two segments meet
  *
- * Returns: %false if a segment is not aligned for the device.
+ * Returns: 0, -EINVAL if a segment is not aligned for the device, -ENODEV if
+ * the disk is going away.
  */
-bool blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
-			unsigned int len_align_mask, unsigned int max_bytes,
-			unsigned int align,
-			unsigned int *bytes, unsigned int *nsegs,
-			unsigned int *gaps)
+int blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
+		       unsigned int len_align_mask, unsigned int max_bytes,
+		       unsigned int align, unsigned int *bytes,
+		       unsigned int *nsegs, unsigned int *gaps)
 {
 	struct dma_buf_dio_map *map = blk_dmabuf_map(bio);
+	struct gendisk *disk = bio->bi_bdev->bd_disk;
 	unsigned int size = bio->bi_iter.bi_size;
 	unsigned int len = min(size, max_bytes);
 	struct blk_dmabuf_fit fit;
+
+	/*
+	 * The usage counter of a final queue is held.  If it could be taken
+	 * after the disk was deleted, as for a queue that outlives its disk,
+	 * it does not keep the map.
+	 */
+	if (disk->dmabuf_dev && (!map || test_bit(GD_DEAD, &disk->state)))
+		return -ENODEV;
 
 	/* No map: not the final queue, where only the size matters */
 	if (!map)
@@ -262,7 +271,7 @@ bool blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
 	*bytes = fit.bytes;
 	*nsegs = fit.nsegs;
 	*gaps = fit.gaps;
-	return !fit.misaligned;
+	return fit.misaligned ? -EINVAL : 0;
 }
 
 /**

@@ -15,11 +15,10 @@ int blk_dmabuf_bio_set_checked(struct bio *bio, struct iov_iter *iter,
 			       unsigned int len_align_mask);
 blk_status_t blk_dmabuf_check_bio(struct bio *bio);
 bool blk_dmabuf_enter_queue(struct bio *bio);
-bool blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
-			unsigned int len_align_mask, unsigned int max_bytes,
-			unsigned int align,
-			unsigned int *bytes, unsigned int *nsegs,
-			unsigned int *gaps);
+int blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
+		       unsigned int len_align_mask, unsigned int max_bytes,
+		       unsigned int align, unsigned int *bytes,
+		       unsigned int *nsegs, unsigned int *gaps);
 unsigned int blk_dmabuf_count_segments(struct request *rq);
 bool blk_dmabuf_map_iter_start(struct request *rq, struct blk_dma_iter *iter);
 bool blk_dmabuf_map_iter_next(struct request *rq, struct blk_dma_iter *iter);
@@ -53,15 +52,14 @@ static inline bool blk_dmabuf_enter_queue(struct bio *bio)
 	return true;
 }
 
-static inline bool blk_dmabuf_fit_bio(struct bio *bio,
-				      const struct queue_limits *lim,
-				      unsigned int len_align_mask,
-				      unsigned int max_bytes,
-				      unsigned int align,
-				      unsigned int *bytes, unsigned int *nsegs,
-				      unsigned int *gaps)
+static inline int blk_dmabuf_fit_bio(struct bio *bio,
+				     const struct queue_limits *lim,
+				     unsigned int len_align_mask,
+				     unsigned int max_bytes,
+				     unsigned int align, unsigned int *bytes,
+				     unsigned int *nsegs, unsigned int *gaps)
 {
-	return false;
+	return -EOPNOTSUPP;
 }
 
 static inline unsigned int blk_dmabuf_count_segments(struct request *rq)
@@ -89,7 +87,8 @@ blk_dmabuf_max_sectors(const struct queue_limits *lim)
 {
 	if (!lim->max_dmabuf_sectors)
 		return lim->max_sectors;
-	return min_not_zero(lim->max_dmabuf_sectors, lim->max_user_sectors);
+	return min_not_zero(min(lim->max_dmabuf_sectors, BIO_MAX_SECTORS),
+			    lim->max_user_sectors);
 }
 
 #endif /* _BLK_DMABUF_H */

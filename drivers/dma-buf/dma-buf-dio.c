@@ -294,7 +294,7 @@ static void dma_buf_dio_end_map(struct dma_buf_dio_map *map)
 
 	kvfree(map->start);
 	map->start = NULL;
-	map->segs = NULL;
+	WRITE_ONCE(map->segs, NULL);
 	map->attach = NULL;
 }
 
@@ -347,7 +347,8 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_dio_dev_kill, "DMA_BUF");
  *
  * Context: any, while @dio is open.
  *
- * Returns: the map, or %NULL if none was made yet.
+ * Returns: the map, or %NULL if none was made yet, or it was ended because the
+ * device is going away.
  */
 struct dma_buf_dio_map *dma_buf_dio_find_map(struct dma_buf_dio *dio,
 					     struct dma_buf_dio_dev *ddev)
@@ -356,7 +357,7 @@ struct dma_buf_dio_map *dma_buf_dio_find_map(struct dma_buf_dio *dio,
 
 	list_for_each_entry_lockless(map, &dio->maps, node)
 		if (map->ddev == ddev)
-			return map;
+			return READ_ONCE(map->segs) ? map : NULL;
 	return NULL;
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_dio_find_map, "DMA_BUF");

@@ -1,0 +1,575 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests for moving data from a file to a dma-buf
+ *
+ * The file is a fake as well.  Its read_iter() does what the block layer would
+ * do to the buffer, which is to map it for a device, and then says that so much
+ * was read.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/delay.h>
+#include <linux/dma-buf-dio.h>
+#include <linux/dma-fence.h>
+#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/sched/signal.h>
+#include <linux/seq_file.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/splice.h>
+#include <linux/uio.h>
+#include "dma_buf_fake.h"
+
+/* How much the caller of read_iter() gets at a time. */
+#define CHUNK		SZ_32M
+#define ALL		SSIZE_MAX
+
+static const struct dma_buf_segment splice_seg[] = {
+	{ 0x10000000, SZ_64M }, { 0x20000000, SZ_16M },
+};
+
+/**
+ * struct splice_test - a file that is read to a buffer
+ * @test: the test
+ * @fake: the buffer
+ * @ddev: the disk of the file
+ * @file: the file
+ * @ret: what each read returns, %ALL for as much as it was asked for
+ * @hook: called in each read
+ * @hook_at: the read to call @hook in
+ * @nr: number of reads
+ * @read: what each of them was asked for, and the mapping that it found
+ */
+struct splice_test {
+	struct kunit *test;
+	struct dma_buf_fake *fake;
+	struct dma_buf_dio_dev *ddev;
+	struct file *file;
+
+	ssize_t ret[8];
+	void (*hook)(struct splice_test *s);
+	unsigned int hook_at;
+
+	unsigned int nr;
+	struct {
+		loff_t pos;
+		size_t offset, len;
+		int nth_map;
+	} read[8];
+};
+
+static ssize_t splice_read_iter(struct kiocb *kiocb, struct iov_iter *iter)
+{
+	struct splice_test *s = kiocb->ki_filp->private_data;
+	struct dma_buf_dio_map *map;
+	struct kunit *test = s->test;
+	unsigned int i = s->nr++;
+	ssize_t ret;
+
+	KUNIT_EXPECT_TRUE(test, iov_iter_is_dmabuf(iter));
+	KUNIT_EXPECT_EQ(test, iov_iter_rw(iter), READ);
+	KUNIT_EXPECT_TRUE(test, is_sync_kiocb(kiocb));
+	KUNIT_EXPECT_TRUE(test, kiocb->ki_flags & IOCB_DIRECT);
+	/* An exporter must not have to wait for a disk */
+	KUNIT_EXPECT_FALSE(test, dma_resv_is_locked(s->fake->dmabuf->resv));
+	if (WARN_ON(i >= ARRAY_SIZE(s->read)))
+		return -EIO;
+
+	map = dma_buf_dio_get_map(iter->dmabuf, s->ddev);
+	s->read[i].pos = kiocb->ki_pos;
+	s->read[i].offset = iter->iov_offset;
+	s->read[i].len = iov_iter_count(iter);
+	s->read[i].nth_map = atomic_read(&s->fake->maps);
+	if (s->hook && s->hook_at == i)
+		s->hook(s);
+	/* That is all that a bio can say */
+	if (IS_ERR(map))
+		return -EIO;
+
+	KUNIT_EXPECT_FALSE(test, i != s->hook_at && map->revoked);
+	ret = min_t(ssize_t, s->ret[i], iov_iter_count(iter));
+	if (ret > 0) {
+		iov_iter_advance(iter, ret);
+		kiocb->ki_pos += ret;
+	}
+	return ret;
+}
+
+static const struct file_operations splice_fops = {
+	.read_iter	= splice_read_iter,
+	.fop_flags	= FOP_DMABUF,
+};
+
+/* Of a file that was not made for this. */
+static const struct file_operations splice_other_fops = {
+	.read_iter	= splice_read_iter,
+};
+
+static void splice_set_flags(struct file *file, unsigned int flags)
+{
+	file->f_flags = flags;
+	file->f_iocb_flags = iocb_flags(file);
+}
+
+static void splice_dev_end(void *data)
+{
+	dma_buf_dio_dev_kill(data);
+	dma_buf_dio_dev_put(data);
+}
+
+static void splice_file_end(void *data)
+{
+	fput(data);
+	flush_delayed_fput();
+}
+
+static struct splice_test *
+splice_test_init(struct kunit *test, const struct dma_buf_ops *ops,
+		 const struct dma_buf_segment *seg, unsigned int nr)
+{
+	struct splice_test *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	s->test = test;
+	for (i = 0; i < ARRAY_SIZE(s->ret); i++)
+		s->ret[i] = ALL;
+
+	s->fake = dma_buf_fake_export(test, ops, seg, nr);
+	s->ddev = dma_buf_dio_dev_alloc(dma_buf_fake_device(test, "disk",
+							    DMA_BIT_MASK(64)));
+	KUNIT_ASSERT_NOT_NULL(test, s->ddev);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, splice_dev_end,
+							   s->ddev));
+
+	s->file = anon_inode_create_getfile("[dma_buf_dio_kunit]", &splice_fops,
+					    s, O_RDONLY, NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s->file);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, splice_file_end,
+							   s->file));
+	file_inode(s->file)->i_mode |= S_IFREG;
+	splice_set_flags(s->file, O_RDONLY | O_DIRECT);
+	return s;
+}
+
+static struct splice_test *splice_test_default(struct kunit *test)
+{
+	return splice_test_init(test, &dma_buf_fake_sgt_ops,
+				splice_seg, ARRAY_SIZE(splice_seg));
+}
+
+static ssize_t splice_to(struct splice_test *s, loff_t mem_pos, loff_t pos,
+			 size_t len, unsigned int flags)
+{
+	struct file *mem = s->fake->dmabuf->file;
+
+	s->nr = 0;
+	return mem->f_op->splice_memory(mem, mem_pos, s->file, pos, len, READ,
+					flags);
+}
+
+static void splice_expect_read(struct splice_test *s, unsigned int i,
+			       loff_t pos, size_t offset, size_t len)
+{
+	struct kunit *test = s->test;
+
+	KUNIT_ASSERT_GT(test, s->nr, i);
+	KUNIT_EXPECT_EQ_MSG(test, s->read[i].pos, pos, "read %u", i);
+	KUNIT_EXPECT_EQ_MSG(test, s->read[i].offset, offset, "read %u", i);
+	KUNIT_EXPECT_EQ_MSG(test, s->read[i].len, len, "read %u", i);
+}
+
+static u64 splice_counter(struct splice_test *s)
+{
+	return atomic64_read(&s->fake->dmabuf->dio_read_bytes);
+}
+
+static void splice_chunks(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+
+	/* One, exactly one, and the first byte of the second */
+	KUNIT_EXPECT_EQ(test, splice_to(s, SZ_8K, SZ_1M, SZ_4K, 0), SZ_4K);
+	KUNIT_EXPECT_EQ(test, s->nr, 1);
+	splice_expect_read(s, 0, SZ_1M, SZ_8K, SZ_4K);
+
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, CHUNK, 0), CHUNK);
+	KUNIT_EXPECT_EQ(test, s->nr, 1);
+	splice_expect_read(s, 0, 0, 0, CHUNK);
+
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, CHUNK + 1, 0), CHUNK + 1);
+	KUNIT_EXPECT_EQ(test, s->nr, 2);
+	splice_expect_read(s, 0, 0, 0, CHUNK);
+	splice_expect_read(s, 1, CHUNK, CHUNK, 1);
+
+	/* As much as fits in the rest of the buffer */
+	KUNIT_EXPECT_EQ(test, splice_to(s, SZ_4K, SZ_2G, SZ_1G, 0),
+			SZ_64M + SZ_16M - SZ_4K);
+	KUNIT_EXPECT_EQ(test, s->nr, 3);
+	splice_expect_read(s, 0, SZ_2G, SZ_4K, CHUNK);
+	splice_expect_read(s, 1, SZ_2G + CHUNK, SZ_4K + CHUNK, CHUNK);
+	splice_expect_read(s, 2, SZ_2G + SZ_64M, SZ_4K + SZ_64M, SZ_16M - SZ_4K);
+
+	/* One mapping for each call, whatever the number of chunks */
+	dma_buf_fake_expect(s->fake, 0, 4);
+	KUNIT_EXPECT_EQ(test, s->fake->dir, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_EQ(test, splice_counter(s), SZ_4K + CHUNK + CHUNK + 1 +
+			SZ_64M + SZ_16M - SZ_4K);
+}
+
+static void splice_large(struct kunit *test)
+{
+	static const struct dma_buf_segment seg[] = {
+		{ 0x100000000, 6ULL * SZ_1G & SIZE_MAX },
+	};
+	struct splice_test *s = splice_test_init(test, &dma_buf_fake_seg_ops,
+						 seg, ARRAY_SIZE(seg));
+	loff_t pos = 10LL * SZ_1G, mem_pos = 5LL * SZ_1G;
+
+	if (sizeof(size_t) < sizeof(u64))
+		kunit_skip(test, "no buffer is that large");
+
+	KUNIT_EXPECT_EQ(test, splice_to(s, mem_pos, pos, CHUNK + SZ_4K, 0),
+			CHUNK + SZ_4K);
+	splice_expect_read(s, 0, pos, mem_pos, CHUNK);
+	splice_expect_read(s, 1, pos + CHUNK, mem_pos + CHUNK, SZ_4K);
+	KUNIT_EXPECT_EQ(test, splice_to(s, 6LL * SZ_1G - SZ_4K, pos, SZ_1M, 0),
+			SZ_4K);
+	KUNIT_EXPECT_EQ(test, splice_to(s, 6LL * SZ_1G, pos, SZ_1M, 0), -ENOSPC);
+}
+
+static const struct splice_end_param {
+	const char *desc;
+	ssize_t ret[3];		/* of each read of 80 MiB */
+	unsigned int nr;	/* reads expected */
+	ssize_t result;
+} splice_end_params[] = {
+	{ "short", { SZ_4K, ALL }, 1, SZ_4K },
+	{ "short later", { ALL, SZ_8K, ALL }, 2, CHUNK + SZ_8K },
+	{ "almost a chunk", { ALL, CHUNK - 1, ALL }, 2, 2 * CHUNK - 1 },
+	{ "end of file", { 0, ALL }, 1, 0 },
+	{ "end of file at a chunk", { ALL, 0, ALL }, 2, CHUNK },
+	{ "error", { -EILSEQ, ALL }, 1, -EILSEQ },
+	{ "error later", { ALL, -EILSEQ, ALL }, 2, CHUNK },
+	{ "error last", { ALL, ALL, -EILSEQ }, 3, 2 * CHUNK },
+};
+
+KUNIT_ARRAY_PARAM_DESC(splice_end, splice_end_params, desc);
+
+static void splice_end(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+	const struct splice_end_param *p = test->param_value;
+
+	memcpy(s->ret, p->ret, sizeof(p->ret));
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M + SZ_16M, 0), p->result);
+	KUNIT_EXPECT_EQ(test, s->nr, p->nr);
+	KUNIT_EXPECT_EQ(test, splice_counter(s), max_t(ssize_t, p->result, 0));
+	dma_buf_fake_expect(s->fake, 0, 1);
+}
+
+static void splice_fail_map(struct splice_test *s)
+{
+	s->fake->map_error = -EREMOTEIO;
+}
+
+static void splice_invalidate(struct splice_test *s)
+{
+	dma_resv_lock(s->fake->dmabuf->resv, NULL);
+	dma_buf_invalidate_mappings(s->fake->dmabuf);
+	dma_resv_unlock(s->fake->dmabuf->resv);
+}
+
+static void splice_revoke_and_fail_map(struct splice_test *s)
+{
+	splice_invalidate(s);
+	splice_fail_map(s);
+}
+
+static void splice_kill(struct splice_test *s)
+{
+	dma_buf_dio_dev_kill(s->ddev);
+}
+
+static void splice_buffered(struct splice_test *s)
+{
+	splice_set_flags(s->file, O_RDONLY);
+}
+
+static void splice_signal(struct splice_test *s)
+{
+	send_sig(SIGUSR1, current, 1);
+}
+
+/* The errno of the exporter, and not what became of it on the way. */
+static void splice_map_error(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+
+	splice_fail_map(s);
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), -EREMOTEIO);
+	KUNIT_EXPECT_EQ(test, s->nr, 1);
+	s->fake->map_error = 0;
+
+	/* And not of an earlier call */
+	s->ret[0] = -EILSEQ;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), -EILSEQ);
+	KUNIT_EXPECT_EQ(test, splice_counter(s), 0);
+}
+
+static void splice_revoke(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+
+	/* Others read on, with a new map: the exporter waits for one chunk */
+	s->hook = splice_invalidate;
+	s->hook_at = 0;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M + SZ_16M, 0),
+			SZ_64M + SZ_16M);
+	KUNIT_ASSERT_EQ(test, s->nr, 3);
+	KUNIT_EXPECT_EQ(test, s->read[0].nth_map, 1);
+	KUNIT_EXPECT_EQ(test, s->read[1].nth_map, 2);
+	KUNIT_EXPECT_EQ(test, s->read[2].nth_map, 2);
+	dma_buf_fake_expect(s->fake, 0, 2);
+
+	/* There is no use for a new map after the last */
+	s->hook_at = 2;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M + SZ_16M, 0),
+			SZ_64M + SZ_16M);
+	dma_buf_fake_expect(s->fake, 0, 3);
+}
+
+static const struct splice_stop_param {
+	const char *desc;
+	void (*hook)(struct splice_test *s);
+	unsigned int nr;	/* reads after it was called in the first one */
+} splice_stop_params[] = {
+	{ "buffer revoked for good", splice_revoke_and_fail_map, 1 },
+	{ "disk gone", splice_kill, 1 },
+	{ "not direct any more", splice_buffered, 0 },
+	{ "signal", splice_signal, 0 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(splice_stop, splice_stop_params, desc);
+
+/* What comes between two chunks leaves the bytes of the first. */
+static void splice_stop(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+	const struct splice_stop_param *p = test->param_value;
+
+	allow_signal(SIGUSR1);
+	s->hook = p->hook;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M + SZ_16M, 0), CHUNK);
+	KUNIT_EXPECT_EQ(test, s->nr, 1 + p->nr);
+	KUNIT_EXPECT_EQ(test, splice_counter(s), CHUNK);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s->fake->maps), 1);
+	flush_signals(current);
+	disallow_signal(SIGUSR1);
+}
+
+static const struct splice_refuse_param {
+	const char *desc;
+	umode_t mode;
+	const struct file_operations *fops;
+	unsigned int flags, inode_flags;
+	int rw;
+	loff_t mem_pos;
+	ssize_t result;
+} splice_refuse_params[] = {
+	{ "file", S_IFREG, &splice_fops, O_DIRECT, 0, READ, SZ_4K, SZ_8K },
+	{ "block device", S_IFBLK, &splice_fops, O_DIRECT, 0, READ, 0, SZ_8K },
+	{ "writing", S_IFREG, &splice_fops, O_DIRECT, 0, WRITE, 0, -EOPNOTSUPP },
+	{ "directory", S_IFDIR, &splice_fops, O_DIRECT, 0, READ, 0, -EINVAL },
+	{ "character device", S_IFCHR, &splice_fops, O_DIRECT, 0, READ, 0, -EINVAL },
+	{ "no type", 0, &splice_fops, O_DIRECT, 0, READ, 0, -EINVAL },
+	{ "file system", S_IFREG, &splice_other_fops, O_DIRECT, 0, READ, 0, -EOPNOTSUPP },
+	{ "buffered", S_IFREG, &splice_fops, 0, 0, READ, 0, -EOPNOTSUPP },
+	{ "DAX", S_IFREG, &splice_fops, O_DIRECT, S_DAX, READ, 0,
+	  S_DAX ? -EOPNOTSUPP : SZ_8K },
+	{ "last byte", S_IFREG, &splice_fops, O_DIRECT, 0, READ,
+	  SZ_64M + SZ_16M - 1, 1 },
+	{ "end of buffer", S_IFREG, &splice_fops, O_DIRECT, 0, READ,
+	  SZ_64M + SZ_16M, -ENOSPC },
+	{ "after end of buffer", S_IFREG, &splice_fops, O_DIRECT, 0, READ,
+	  LLONG_MAX - SZ_8K, -ENOSPC },
+};
+
+KUNIT_ARRAY_PARAM_DESC(splice_refuse, splice_refuse_params, desc);
+
+static void splice_refuse(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+	const struct splice_refuse_param *p = test->param_value;
+	struct file *mem = s->fake->dmabuf->file;
+	struct inode *inode = file_inode(s->file);
+	umode_t mode = inode->i_mode;
+
+	inode->i_mode = (mode & ~S_IFMT) | p->mode;
+	inode->i_flags |= p->inode_flags;
+	s->file->f_op = p->fops;
+	splice_set_flags(s->file, O_RDONLY | p->flags);
+
+	KUNIT_EXPECT_EQ(test, mem->f_op->splice_memory(mem, p->mem_pos, s->file,
+						       0, SZ_8K, p->rw, 0),
+			p->result);
+	KUNIT_EXPECT_EQ(test, s->nr, p->result > 0);
+	KUNIT_EXPECT_EQ(test, splice_counter(s), max_t(ssize_t, p->result, 0));
+	dma_buf_fake_expect(s->fake, 0, p->result > 0);
+
+	inode->i_mode = mode;
+	inode->i_flags &= ~p->inode_flags;
+}
+
+static DEFINE_SPINLOCK(splice_fence_lock);
+
+static const char *splice_fence_name(struct dma_fence *fence)
+{
+	return "dma_buf_dio_kunit";
+}
+
+static const struct dma_fence_ops splice_fence_ops = {
+	.get_driver_name = splice_fence_name,
+	.get_timeline_name = splice_fence_name,
+};
+
+struct splice_fence {
+	struct dma_fence *fence;
+	struct delayed_work work;
+};
+
+static void splice_fence_end(void *data)
+{
+	struct splice_fence *f = data;
+
+	flush_delayed_work(&f->work);
+	/* The reservation object has it, too, and looks at its signal only */
+	if (!dma_fence_is_signaled(f->fence))
+		dma_fence_signal(f->fence);
+	dma_fence_put(f->fence);
+}
+
+static void splice_fence_signal(struct work_struct *work)
+{
+	struct splice_fence *f = container_of(to_delayed_work(work),
+					      struct splice_fence, work);
+
+	dma_fence_signal(f->fence);
+}
+
+static struct splice_fence *splice_add_fence(struct splice_test *s,
+					     enum dma_resv_usage usage)
+{
+	struct dma_resv *resv = s->fake->dmabuf->resv;
+	struct kunit *test = s->test;
+	struct splice_fence *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, f);
+	f->fence = kzalloc_obj(*f->fence);
+	KUNIT_ASSERT_NOT_NULL(test, f->fence);
+	dma_fence_init(f->fence, &splice_fence_ops, &splice_fence_lock,
+		       dma_fence_context_alloc(1), 1);
+	INIT_DELAYED_WORK(&f->work, splice_fence_signal);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, splice_fence_end, f));
+
+	dma_resv_lock(resv, NULL);
+	if (!dma_resv_reserve_fences(resv, 1))
+		dma_resv_add_fence(resv, f->fence, usage);
+	dma_resv_unlock(resv);
+	return f;
+}
+
+static const struct splice_fence_param {
+	const char *desc;
+	enum dma_resv_usage usage;
+	bool wait;
+} splice_fence_params[] = {
+	{ "kernel", DMA_RESV_USAGE_KERNEL, true },
+	{ "write", DMA_RESV_USAGE_WRITE, true },
+	{ "read", DMA_RESV_USAGE_READ, true },
+	{ "bookkeep", DMA_RESV_USAGE_BOOKKEEP, false },
+};
+
+KUNIT_ARRAY_PARAM_DESC(splice_fence, splice_fence_params, desc);
+
+static void splice_fence(struct kunit *test)
+{
+	const struct splice_fence_param *p = test->param_value;
+	struct splice_test *s = splice_test_default(test);
+	struct splice_fence *f = splice_add_fence(s, p->usage);
+
+	/* Who does not want to wait is not made to, and nothing happens */
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_4K, SPLICE_F_NONBLOCK),
+			p->wait ? -EAGAIN : SZ_4K);
+	dma_buf_fake_expect(s->fake, 0, !p->wait);
+
+	/* Nor is who is told to do something else */
+	allow_signal(SIGUSR1);
+	splice_signal(s);
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_4K, 0),
+			p->wait ? -ERESTARTSYS : SZ_4K);
+	flush_signals(current);
+	disallow_signal(SIGUSR1);
+	KUNIT_EXPECT_EQ(test, s->nr, !p->wait);
+
+	schedule_delayed_work(&f->work, msecs_to_jiffies(50));
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_4K, 0), SZ_4K);
+	KUNIT_EXPECT_EQ(test, dma_fence_is_signaled(f->fence), p->wait);
+
+	flush_delayed_work(&f->work);
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_4K, SPLICE_F_NONBLOCK), SZ_4K);
+}
+
+/* A disk takes its time, and no fence may do that. */
+static void splice_no_fence(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+	struct dma_resv *resv = s->fake->dmabuf->resv;
+
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), SZ_64M);
+	KUNIT_EXPECT_TRUE(test, dma_resv_test_signaled(resv,
+						       DMA_RESV_USAGE_BOOKKEEP));
+}
+
+static void splice_fdinfo(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+	struct file *mem = s->fake->dmabuf->file;
+	struct seq_file m = { .size = SZ_1K };
+
+	m.buf = kunit_kzalloc(test, m.size, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m.buf);
+	mem->f_op->show_fdinfo(&m, mem);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(m.buf, "\ndio_read_bytes:\t0\n"));
+
+	s->ret[0] = 4711;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_4M, 0), 4711);
+	m.count = 0;
+	memset(m.buf, 0, m.size);
+	mem->f_op->show_fdinfo(&m, mem);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(m.buf, "\ndio_read_bytes:\t4711\n"));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(m.buf, "\ndio_write_bytes:\t0\n"));
+}
+
+static struct kunit_case dma_buf_dio_splice_cases[] = {
+	KUNIT_CASE(splice_chunks),
+	KUNIT_CASE(splice_large),
+	KUNIT_CASE_PARAM(splice_end, splice_end_gen_params),
+	KUNIT_CASE(splice_map_error),
+	KUNIT_CASE(splice_revoke),
+	KUNIT_CASE_PARAM(splice_stop, splice_stop_gen_params),
+	KUNIT_CASE_PARAM(splice_refuse, splice_refuse_gen_params),
+	KUNIT_CASE_PARAM(splice_fence, splice_fence_gen_params),
+	KUNIT_CASE(splice_no_fence),
+	KUNIT_CASE(splice_fdinfo),
+	{}
+};
+
+static struct kunit_suite dma_buf_dio_splice_suite = {
+	.name = "dma_buf_dio_splice",
+	.test_cases = dma_buf_dio_splice_cases,
+};
+
+kunit_test_suite(dma_buf_dio_splice_suite);

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * An exporter without memory, for tests
+ */
+#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/file.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include <kunit/device.h>
+#include "dma_buf_fake.h"
+
+static void dma_buf_fake_expect_locked(struct dma_buf_fake *fake)
+{
+	struct dma_resv *resv = fake->dmabuf->resv;
+
+	KUNIT_EXPECT_TRUE(fake->test, dma_resv_is_locked(resv));
+	if (IS_ENABLED(CONFIG_LOCKDEP))
+		KUNIT_EXPECT_TRUE(fake->test, dma_resv_held(resv));
+}
+
+static void dma_buf_fake_stop(struct dma_buf_fake *fake, bool *stop)
+{
+	if (!*stop)
+		return;
+	*stop = false;
+	complete(&fake->stopped);
+	wait_for_completion(&fake->go);
+}
+
+static int dma_buf_fake_attach(struct dma_buf *dmabuf,
+			       struct dma_buf_attachment *attach)
+{
+	struct dma_buf_fake *fake = dmabuf->priv;
+
+	if (fake->attach_error)
+		return fake->attach_error;
+	atomic_inc(&fake->attached);
+	atomic_inc(&fake->attaches);
+	return 0;
+}
+
+static void dma_buf_fake_detach(struct dma_buf *dmabuf,
+				struct dma_buf_attachment *attach)
+{
+	struct dma_buf_fake *fake = dmabuf->priv;
+
+	/* How many mappings it has */
+	KUNIT_EXPECT_NULL(fake->test, attach->priv);
+	atomic_dec(&fake->attached);
+}
+
+static int dma_buf_fake_pin(struct dma_buf_attachment *attach)
+{
+	struct dma_buf_fake *fake = attach->dmabuf->priv;
+
+	dma_buf_fake_expect_locked(fake);
+	if (fake->pin_error)
+		return fake->pin_error;
+	atomic_inc(&fake->pinned);
+	atomic_inc(&fake->pins);
+	return 0;
+}
+
+static void dma_buf_fake_unpin(struct dma_buf_attachment *attach)
+{
+	struct dma_buf_fake *fake = attach->dmabuf->priv;
+
+	dma_buf_fake_expect_locked(fake);
+	KUNIT_EXPECT_NULL(fake->test, attach->priv);
+	atomic_dec(&fake->pinned);
+}
+
+static int dma_buf_fake_begin_map(struct dma_buf_attachment *attach,
+				  enum dma_data_direction dir)
+{
+	struct dma_buf_fake *fake = attach->dmabuf->priv;
+
+	dma_buf_fake_expect_locked(fake);
+	dma_buf_fake_stop(fake, &fake->stop_map);
+	if (fake->map_error)
+		return fake->map_error;
+	attach->priv++;
+	atomic_inc(&fake->mapped);
+	atomic_inc(&fake->maps);
+	fake->dir = dir;
+	return 0;
+}
+
+static void dma_buf_fake_end_map(struct dma_buf_attachment *attach,
+				 enum dma_data_direction dir)
+{
+	struct dma_buf_fake *fake = attach->dmabuf->priv;
+
+	dma_buf_fake_expect_locked(fake);
+	dma_buf_fake_stop(fake, &fake->stop_unmap);
+	KUNIT_EXPECT_EQ(fake->test, dir, fake->dir);
+	attach->priv--;
+	atomic_dec(&fake->mapped);
+}
+
+/*
+ * What an exporter may do to a table: no pages, no CPU lengths, more entries
+ * for the CPU than for the device, or none at all.
+ */
+static struct sg_table *
+dma_buf_fake_map_sgt(struct dma_buf_attachment *attach,
+		     enum dma_data_direction dir)
+{
+	struct dma_buf_fake *fake = attach->dmabuf->priv;
+	struct scatterlist *sg;
+	struct sg_table *sgt;
+	unsigned int i;
+	int ret;
+
+	sgt = kzalloc_obj(*sgt);
+	if (!sgt)
+		return ERR_PTR(-ENOMEM);
+	ret = sg_alloc_table(sgt, fake->nr + 1, GFP_KERNEL);
+	if (ret)
+		goto err_free;
+	ret = dma_buf_fake_begin_map(attach, dir);
+	if (ret)
+		goto err_free_table;
+
+	for_each_sgtable_sg(sgt, sg, i) {
+		bool more = i == fake->nr;
+
+		sg_dma_address(sg) = more ? 0xbad000 : fake->seg[i].addr;
+		sg_dma_len(sg) = more ? PAGE_SIZE : fake->seg[i].len;
+	}
+	sgt->nents = fake->nr;
+	if (fake->no_cpu_list)
+		sgt->orig_nents = 0;
+	return sgt;
+
+err_free_table:
+	sg_free_table(sgt);
+err_free:
+	kfree(sgt);
+	return ERR_PTR(ret);
+}
+
+static void dma_buf_fake_unmap_sgt(struct dma_buf_attachment *attach,
+				   struct sg_table *sgt,
+				   enum dma_data_direction dir)
+{
+	struct dma_buf_fake *fake = attach->dmabuf->priv;
+
+	dma_buf_fake_end_map(attach, dir);
+	sgt->orig_nents = fake->nr + 1;
+	sg_free_table(sgt);
+	kfree(sgt);
+}
+
+static struct sg_table *
+dma_buf_fake_no_sgt(struct dma_buf_attachment *attach,
+		    enum dma_data_direction dir)
+{
+	struct dma_buf_fake *fake = attach->dmabuf->priv;
+
+	KUNIT_FAIL(fake->test, "segments were there to be asked for\n");
+	return ERR_PTR(-ENXIO);
+}
+
+static struct dma_buf_segments *
+dma_buf_fake_map_segments(struct dma_buf_attachment *attach,
+			  enum dma_data_direction dir)
+{
+	struct dma_buf_fake *fake = attach->dmabuf->priv;
+	struct dma_buf_segments *segs;
+	int ret;
+
+	segs = kzalloc_obj(*segs);
+	if (!segs)
+		return ERR_PTR(-ENOMEM);
+	ret = dma_buf_fake_begin_map(attach, dir);
+	if (ret) {
+		kfree(segs);
+		return ERR_PTR(ret);
+	}
+	segs->seg = fake->seg;
+	segs->nr = fake->nr;
+	return segs;
+}
+
+static void dma_buf_fake_unmap_segments(struct dma_buf_attachment *attach,
+					struct dma_buf_segments *segs,
+					enum dma_data_direction dir)
+{
+	dma_buf_fake_end_map(attach, dir);
+	kfree(segs);
+}
+
+static void dma_buf_fake_release(struct dma_buf *dmabuf)
+{
+	struct dma_buf_fake *fake = dmabuf->priv;
+
+	fake->released = true;
+}
+
+const struct dma_buf_ops dma_buf_fake_sgt_ops = {
+	.attach		= dma_buf_fake_attach,
+	.detach		= dma_buf_fake_detach,
+	.pin		= dma_buf_fake_pin,
+	.unpin		= dma_buf_fake_unpin,
+	.map_dma_buf	= dma_buf_fake_map_sgt,
+	.unmap_dma_buf	= dma_buf_fake_unmap_sgt,
+	.release	= dma_buf_fake_release,
+};
+
+const struct dma_buf_ops dma_buf_fake_unpinned_ops = {
+	.attach		= dma_buf_fake_attach,
+	.detach		= dma_buf_fake_detach,
+	.map_dma_buf	= dma_buf_fake_map_sgt,
+	.unmap_dma_buf	= dma_buf_fake_unmap_sgt,
+	.release	= dma_buf_fake_release,
+};
+
+const struct dma_buf_ops dma_buf_fake_seg_ops = {
+	.attach		= dma_buf_fake_attach,
+	.detach		= dma_buf_fake_detach,
+	.pin		= dma_buf_fake_pin,
+	.unpin		= dma_buf_fake_unpin,
+	.map_dma_buf	= dma_buf_fake_no_sgt,
+	.unmap_dma_buf	= dma_buf_fake_unmap_sgt,
+	.map_segments	= dma_buf_fake_map_segments,
+	.unmap_segments	= dma_buf_fake_unmap_segments,
+	.release	= dma_buf_fake_release,
+};
+
+static void dma_buf_fake_put(void *data)
+{
+	struct dma_buf_fake *fake = data;
+	struct kunit *test = fake->test;
+
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->attached), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->pinned), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->mapped), 0);
+	KUNIT_EXPECT_TRUE(test, list_empty(&fake->dmabuf->attachments));
+
+	dma_buf_put(fake->dmabuf);
+	flush_delayed_fput();
+	KUNIT_EXPECT_TRUE(test, fake->released);
+}
+
+/**
+ * dma_buf_fake_export - make a buffer of the segments
+ * @test: the test, at the end of which the buffer goes away
+ * @ops: one of those above
+ * @seg: the segments, of which nothing is copied
+ * @nr: number of segments
+ */
+struct dma_buf_fake *dma_buf_fake_export(struct kunit *test,
+					 const struct dma_buf_ops *ops,
+					 const struct dma_buf_segment *seg,
+					 unsigned int nr)
+{
+	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
+	struct dma_buf_fake *fake;
+	unsigned int i;
+
+	fake = kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, fake);
+	fake->test = test;
+	fake->seg = seg;
+	fake->nr = nr;
+	init_completion(&fake->stopped);
+	init_completion(&fake->go);
+
+	exp_info.ops = ops;
+	exp_info.flags = O_RDWR;
+	exp_info.priv = fake;
+	for (i = 0; i < nr; i++)
+		exp_info.size += seg[i].len;
+
+	fake->dmabuf = dma_buf_export(&exp_info);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, fake->dmabuf);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, dma_buf_fake_put, fake));
+	return fake;
+}
+
+/**
+ * dma_buf_fake_expect - check what exists
+ * @fake: the buffer
+ * @now: attachments, each with its mapping, that should exist
+ * @ever: attachments, each with its mapping, that should have been made
+ */
+void dma_buf_fake_expect(struct dma_buf_fake *fake, int now, int ever)
+{
+	bool pin = fake->dmabuf->ops->pin;
+	struct kunit *test = fake->test;
+
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->attached), now);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->pinned), pin ? now : 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->mapped), now);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->attaches), ever);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->pins), pin ? ever : 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->maps), ever);
+}
+
+/**
+ * dma_buf_fake_device - make a device that can do DMA
+ * @test: the test, at the end of which the device goes away
+ * @name: its name
+ * @mask: what it can address
+ */
+struct device *dma_buf_fake_device(struct kunit *test, const char *name,
+				   u64 mask)
+{
+	struct device *dev = kunit_device_register(test, name);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	KUNIT_ASSERT_EQ(test, 0, dma_coerce_mask_and_coherent(dev, mask));
+	return dev;
+}
+
+MODULE_DESCRIPTION("KUnit tests for direct I/O between files and dma-bufs");
+MODULE_LICENSE("GPL");
+MODULE_IMPORT_NS("DMA_BUF");

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * An exporter without memory, and an importer, for tests
+ *
+ * The exporter hands out device addresses that the test invents, fails or
+ * waits where the test says so, and checks how it is called.  When the test
+ * ends, everything that was done must have been undone.
+ */
+#ifndef _DMA_BUF_FAKE_H
+#define _DMA_BUF_FAKE_H
+
+#include <linux/completion.h>
+#include <linux/dma-buf.h>
+#include <kunit/test.h>
+
+/**
+ * struct dma_buf_fake - a buffer
+ * @test: the test it belongs to
+ * @dmabuf: the buffer, as others see it
+ * @seg: its segments
+ * @nr: number of segments
+ * @no_cpu_list: the sg tables have DMA addresses only
+ * @attach_error: errno for attach
+ * @pin_error: errno for pin
+ * @map_error: errno for map
+ * @stop_map: the next map waits for @go
+ * @stop_unmap: the next unmap waits for @go
+ * @stopped: somebody waits for @go
+ * @go: let those who wait go on
+ * @attached: attachments that exist
+ * @pinned: pins that exist
+ * @mapped: mappings that exist
+ * @attaches: attachments that were ever made
+ * @pins: pins that were ever made
+ * @maps: mappings that were ever made
+ * @dir: direction of the last mapping
+ * @released: nobody has the buffer any more
+ */
+struct dma_buf_fake {
+	struct kunit *test;
+	struct dma_buf *dmabuf;
+	const struct dma_buf_segment *seg;
+	unsigned int nr;
+	bool no_cpu_list;
+
+	int attach_error;
+	int pin_error;
+	int map_error;
+
+	bool stop_map;
+	bool stop_unmap;
+	struct completion stopped;
+	struct completion go;
+
+	atomic_t attached, pinned, mapped;
+	atomic_t attaches, pins, maps;
+	enum dma_data_direction dir;
+	bool released;
+};
+
+/* Gives sg tables; gives them and cannot pin; gives segments. */
+extern const struct dma_buf_ops dma_buf_fake_sgt_ops;
+extern const struct dma_buf_ops dma_buf_fake_unpinned_ops;
+extern const struct dma_buf_ops dma_buf_fake_seg_ops;
+
+struct dma_buf_fake *dma_buf_fake_export(struct kunit *test,
+					 const struct dma_buf_ops *ops,
+					 const struct dma_buf_segment *seg,
+					 unsigned int nr);
+void dma_buf_fake_expect(struct dma_buf_fake *fake, int now, int ever);
+
+struct device *dma_buf_fake_device(struct kunit *test, const char *name,
+				   u64 mask);
+
+#endif /* _DMA_BUF_FAKE_H */
