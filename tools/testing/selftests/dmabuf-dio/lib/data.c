@@ -166,8 +166,9 @@ static void describe(const struct dio_buf *buf, size_t off,
 		dio_log("  buffer offset %#zx holds the file's bytes of %#llx",
 			off, (unsigned long long)pos);
 	else
-		dio_log("  buffer offset %#zx holds %#llx, from neither file nor poison",
-			off, (unsigned long long)word);
+		dio_log("  buffer offset %#zx holds %#llx, which is %s",
+			off, (unsigned long long)word,
+			src ? "neither the file's nor poison" : "no poison");
 }
 
 /* Only for reporting: the extent of the damage is half of the diagnosis. */
