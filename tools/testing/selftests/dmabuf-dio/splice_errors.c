@@ -725,10 +725,9 @@ TEST(bounced)
 			ret = dio_splice(b.src.fd, 0, b.buf.fd, LEN, LEN);
 			EXPECT_TRUE(ret == LEN || ret == -EOPNOTSUPP)
 				TH_LOG("splice: %zd", ret);
-			if (ret == LEN)
-				EXPECT_TRUE(dio_is_data(&b.buf, LEN, &b.src, 0, LEN));
-			else
-				EXPECT_TRUE(dio_is_poison(&b.buf, LEN, LEN));
+			EXPECT_TRUE(ret == LEN ?
+				    dio_is_data(&b.buf, LEN, &b.src, 0, LEN) :
+				    dio_is_poison(&b.buf, LEN, LEN));
 			EXPECT_TRUE(dio_is_poison(&b.buf, 0, LEN));
 			EXPECT_TRUE(dio_is_poison(&b.buf, 2 * LEN, SIZE - 2 * LEN));
 			dio_buf_free(&b.buf);
