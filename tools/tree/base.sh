@@ -88,10 +88,11 @@ base_from_tree() {
 	fi
 }
 
+# Its objects are borrowed: nothing is copied but the files of one work tree.
 base_clone() {
 	new=$base_dir/src.new
 	rm -rf "$new" && mkdir -p "$base_dir" && base_init "$new" || return 1
-	git -C "$new" fetch -q --depth=1 "file://$LINUX" HEAD &&
+	(cd "$LINUX" && realpath "$(git rev-parse --git-path objects)") >"$new/.git/objects/info/alternates" &&
 		base_commit "$new" "$tree" &&
 		git -C "$new" reset -q --hard && mv "$new" "$base_dir/src"
 }

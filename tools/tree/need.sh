@@ -115,8 +115,7 @@ need_qemu() {
 
 # What tests need inside the guest, which sees the files of this machine.
 need_tests() {
-	need dmsetup kmod procps
-	mkdir -p "$cache/log"
+	need dmsetup kmod procps dosfstools f2fs-tools btrfs-progs
 }
 
 # What only looks at sources.

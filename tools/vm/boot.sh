@@ -12,6 +12,7 @@ xfs 4096 xfs
 raw 512 none
 raw4k 4096 none
 prp 512 none
+victim 512 none
 '
 boot_disk_size=8G
 

@@ -19,6 +19,7 @@ for block in /sys/block/nvme*n*; do
 	dio-raw) DIO_RAW=/dev/${block##*/} ;;
 	dio-raw4k) DIO_RAW_4K=/dev/${block##*/} ;;
 	dio-prp) DIO_RAW_PRP=/dev/${block##*/} ;;
+	dio-victim) DIO_VICTIM=/dev/${block##*/} ;;
 	esac
 done
 # Of the host's /mnt only the two mount points are in the way.
@@ -26,4 +27,4 @@ mount -t tmpfs none /mnt && mkdir -p /mnt/ext4 /mnt/xfs
 DIO_EXT4=/mnt/ext4 DIO_XFS=/mnt/xfs
 mount -t ext4 "$DIO_EXT4_DEV" "$DIO_EXT4" && mount -t xfs "$DIO_XFS_DEV" "$DIO_XFS" ||
 	echo "lab: the test disks cannot be mounted" >&2
-export DIO_EXT4 DIO_XFS DIO_EXT4_DEV DIO_XFS_DEV DIO_RAW DIO_RAW_4K DIO_RAW_PRP
+export DIO_EXT4 DIO_XFS DIO_EXT4_DEV DIO_XFS_DEV DIO_RAW DIO_RAW_4K DIO_RAW_PRP DIO_VICTIM

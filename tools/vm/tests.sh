@@ -9,6 +9,9 @@
 dir=$1
 limit=$2
 cd "$dir" || exit 1
+# The udmabuf test of the base wants 4 GiB of huge pages: on demand, since
+# others want the memory too.
+echo 2048 >/proc/sys/vm/nr_overcommit_hugepages
 while IFS=: read -r collection program; do
 	log=$DIO_OUT/$(printf '%s' "$collection:$program" | tr '/' '-').tap
 	echo "$collection:$program"
