@@ -255,9 +255,13 @@ pub fn render(plain: &Report, counted: Option<&Report>) -> String {
     text += match cpu.counts_instructions {
         true => {
             "Instructions: all that the program, and the kernel for it, executed,\n\
-             counted one by one by the emulator in a boot of its own.\n"
+             counted one by one by the emulator in a boot of its own"
         }
-        false => "CPU ns: what the program, and the kernel for it, took of the CPU.\n",
+        false => "CPU ns: what the program, and the kernel for it, took of the CPU",
+    };
+    text += match cpu.ways.iter().any(|way| way.machine_ns.is_some()) {
+        true => "; and what interrupts\nand kernel threads added.\n",
+        false => ".\n",
     };
     text
 }
