@@ -727,7 +727,8 @@ TEST(bounced)
 				TH_LOG("splice: %zd", ret);
 			EXPECT_TRUE(ret == LEN ?
 				    dio_is_data(&b.buf, LEN, &b.src, 0, LEN) :
-				    dio_is_poison(&b.buf, LEN, LEN));
+				    dio_is_poison(&b.buf, LEN, LEN))
+				TH_LOG("%s, splice: %zd", exporters[e]->name, ret);
 			EXPECT_TRUE(dio_is_poison(&b.buf, 0, LEN));
 			EXPECT_TRUE(dio_is_poison(&b.buf, 2 * LEN, SIZE - 2 * LEN));
 			dio_buf_free(&b.buf);
