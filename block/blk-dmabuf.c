@@ -121,6 +121,8 @@ static blk_status_t blk_dmabuf_make_map(struct bio *bio)
  * blk_dmabuf_enter_queue().
  *
  * Context: may sleep.
+ *
+ * Returns: %BLK_STS_OK, or what to fail @bio with.
  */
 blk_status_t blk_dmabuf_check_bio(struct bio *bio)
 {
@@ -277,6 +279,8 @@ int blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
 /**
  * blk_dmabuf_count_segments - count the DMA segments of what is left to do
  * @rq: a request with %REQ_DMABUF, which was completed in part
+ *
+ * Returns: their number, as the driver will get them.
  */
 unsigned int blk_dmabuf_count_segments(struct request *rq)
 {
@@ -295,6 +299,8 @@ unsigned int blk_dmabuf_count_segments(struct request *rq)
  * blk_dmabuf_map_iter_start - blk_rq_dma_map_iter_start() for %REQ_DMABUF
  * @rq: the request, which consists of one bio as it is never merged
  * @iter: the iterator
+ *
+ * Returns: as there.
  */
 bool blk_dmabuf_map_iter_start(struct request *rq, struct blk_dma_iter *iter)
 {
@@ -313,8 +319,9 @@ bool blk_dmabuf_map_iter_start(struct request *rq, struct blk_dma_iter *iter)
 		iter->status = BLK_STS_IOERR;
 		return false;
 	}
-	iter->iter.dmabuf_idx = dma_buf_dio_map_index(iter->iter.dmabuf,
-						bio->bi_iter.bi_flat_offset);
+	iter->iter.dmabuf_idx =
+		dma_buf_dio_map_index(iter->iter.dmabuf,
+				      bio->bi_iter.bi_flat_offset);
 	return blk_dmabuf_map_iter_next(rq, iter);
 }
 
@@ -322,6 +329,8 @@ bool blk_dmabuf_map_iter_start(struct request *rq, struct blk_dma_iter *iter)
  * blk_dmabuf_map_iter_next - blk_rq_dma_map_iter_next() for %REQ_DMABUF
  * @rq: the request
  * @iter: the iterator
+ *
+ * Returns: as there.
  */
 bool blk_dmabuf_map_iter_next(struct request *rq, struct blk_dma_iter *iter)
 {

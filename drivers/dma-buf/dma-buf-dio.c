@@ -63,7 +63,7 @@ struct dma_buf_dio_dev {
 	struct kref kref;
 	struct device *dev;
 	struct rw_semaphore sem;
-	spinlock_t lock;
+	spinlock_t lock;	/* of @maps, among holders of @sem */
 	struct list_head maps;
 	bool dead;
 };
