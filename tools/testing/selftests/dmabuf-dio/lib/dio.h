@@ -89,6 +89,18 @@ long long dio_pos(int fd);
 
 /* ---- source.c: files and disks ---- */
 
+/*
+ * Named by the environment; a test of what is not named is skipped.
+ *
+ *   DIO_EXT4, DIO_XFS   directories on such file systems, on a disk that can
+ *   DIO_RAW             a disk, with SGLs if it is NVMe
+ *   DIO_RAW_PRP         a disk that takes PRPs only
+ *   DIO_RAW_4K          a disk with logical blocks of 4 KiB
+ *   DIO_VICTIM          an NVMe disk to be taken away (splice_removal)
+ *
+ * What is on the disks will be overwritten. DIO_RAW should have 256 MiB for the
+ * file systems made on it, and more than 4 GiB for splice_large.
+ */
 struct dio_backing {
 	const char *name;
 	const char *env;	/* environment variable naming it */
