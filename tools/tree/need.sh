@@ -54,6 +54,10 @@ need_build() {
 need_bindgen() {
 	PATH=$cache/tools/bin:$PATH
 	have bindgen && version_ge "$(version_of bindgen --version)" "$(min_version bindgen)" && return
+	if version_ge "$(apt-cache policy bindgen | sed -n 's/^  Candidate: //p')" "$(min_version bindgen)"; then
+		need bindgen
+		return
+	fi
 	# It runs for seconds: no point in minutes of optimising it.
 	step "cargo install bindgen-cli $bindgen_version" env CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
 		CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 cargo install --locked --root "$cache/tools" \
@@ -66,6 +70,10 @@ need_rust_src() {
 	RUST_LIB_SRC=$(rustc --print sysroot)/lib/rustlib/src/rust/library
 	[ -e "$RUST_LIB_SRC/core/src/lib.rs" ] && return
 	rust_version=$(version_of rustc --version)
+	if dpkg-query -S "$(command -v rustc)" >/dev/null 2>&1; then
+		need rust-src
+		[ -e "$RUST_LIB_SRC/core/src/lib.rs" ] && return
+	fi
 	unpacked=$cache/rust-src-$rust_version
 	RUST_LIB_SRC=$unpacked/usr/src/rustc-$rust_version/library
 	[ -e "$RUST_LIB_SRC/core/src/lib.rs" ] && return
