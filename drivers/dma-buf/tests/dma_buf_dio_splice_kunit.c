@@ -9,7 +9,9 @@
 #include <linux/anon_inodes.h>
 #include <linux/delay.h>
 #include <linux/dma-buf-dio.h>
+#include <linux/dma-buf-mapping.h>
 #include <linux/dma-fence.h>
+#include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 #include <linux/file.h>
@@ -34,7 +36,8 @@ static const struct dma_buf_segment splice_seg[] = {
  * struct splice_test - a file that is read to a buffer
  * @test: the test
  * @fake: the buffer
- * @ddev: the disk of the file
+ * @dev: the device of the disk that the file is on
+ * @ddev: that disk
  * @file: the file
  * @ret: what each read returns, %ALL for as much as it was asked for
  * @hook: called in each read
@@ -45,6 +48,7 @@ static const struct dma_buf_segment splice_seg[] = {
 struct splice_test {
 	struct kunit *test;
 	struct dma_buf_fake *fake;
+	struct device *dev;
 	struct dma_buf_dio_dev *ddev;
 	struct file *file;
 
@@ -138,8 +142,8 @@ splice_test_init(struct kunit *test, const struct dma_buf_ops *ops,
 		s->ret[i] = ALL;
 
 	s->fake = dma_buf_fake_export(test, ops, seg, nr);
-	s->ddev = dma_buf_dio_dev_alloc(dma_buf_fake_device(test, "disk",
-							    DMA_BIT_MASK(64)));
+	s->dev = dma_buf_fake_device(test, "disk", DMA_BIT_MASK(64));
+	s->ddev = dma_buf_dio_dev_alloc(s->dev);
 	KUNIT_ASSERT_NOT_NULL(test, s->ddev);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, splice_dev_end,
 							   s->ddev));
@@ -553,6 +557,176 @@ static void splice_fdinfo(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, strstr(m.buf, "\ndio_write_bytes:\t0\n"));
 }
 
+/*
+ * A device that sees memory only after its caches were told.  The calls that do
+ * so are recorded.
+ */
+static struct {
+	dma_addr_t addr;
+	size_t len;
+	enum dma_data_direction dir;
+	bool for_cpu;
+} splice_sync_calls[32];
+
+static unsigned int splice_sync_nr;
+
+static const struct dma_buf_segment splice_sync_seg[] = {
+	{ DMA_BUF_FAKE_PHYS + 0x200, 3 * PAGE_SIZE - 0x200 },
+	{ DMA_BUF_FAKE_PHYS + SZ_64M, PAGE_SIZE + 0x800 },
+};
+
+static void splice_sync_call(dma_addr_t addr, size_t len,
+			     enum dma_data_direction dir, bool for_cpu)
+{
+	unsigned int i = splice_sync_nr++;
+
+	if (i >= ARRAY_SIZE(splice_sync_calls))
+		return;
+	splice_sync_calls[i].addr = addr;
+	splice_sync_calls[i].len = len;
+	splice_sync_calls[i].dir = dir;
+	splice_sync_calls[i].for_cpu = for_cpu;
+}
+
+static void splice_sync_for_cpu(struct device *dev, dma_addr_t addr, size_t len,
+				enum dma_data_direction dir)
+{
+	splice_sync_call(addr, len, dir, true);
+}
+
+static void splice_sync_for_device(struct device *dev, dma_addr_t addr,
+				   size_t len, enum dma_data_direction dir)
+{
+	splice_sync_call(addr, len, dir, false);
+}
+
+static dma_addr_t splice_sync_map_phys(struct device *dev, phys_addr_t phys,
+				       size_t len, enum dma_data_direction dir,
+				       unsigned long attrs)
+{
+	return phys;
+}
+
+static void splice_sync_unmap_phys(struct device *dev, dma_addr_t addr,
+				   size_t len, enum dma_data_direction dir,
+				   unsigned long attrs)
+{
+}
+
+static size_t splice_sync_max_mapping_size(struct device *dev)
+{
+	return SZ_256K;
+}
+
+static const struct dma_map_ops splice_sync_dma_ops = {
+	.map_phys		= splice_sync_map_phys,
+	.unmap_phys		= splice_sync_unmap_phys,
+	.sync_single_for_cpu	= splice_sync_for_cpu,
+	.sync_single_for_device	= splice_sync_for_device,
+};
+
+static const struct dma_map_ops splice_bounce_dma_ops = {
+	.map_phys		= splice_sync_map_phys,
+	.unmap_phys		= splice_sync_unmap_phys,
+	.sync_single_for_cpu	= splice_sync_for_cpu,
+	.sync_single_for_device	= splice_sync_for_device,
+	.max_mapping_size	= splice_sync_max_mapping_size,
+};
+
+/* A real mapping, as the DMA debugging code looks for it. */
+static struct dma_buf_segments *
+splice_sync_map_segments(struct dma_buf_attachment *attach,
+			 enum dma_data_direction dir)
+{
+	struct phys_vec vec[ARRAY_SIZE(splice_sync_seg)];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(vec); i++) {
+		vec[i].paddr = splice_sync_seg[i].addr;
+		vec[i].len = splice_sync_seg[i].len;
+	}
+	return dma_buf_phys_map_segments(attach, vec, ARRAY_SIZE(vec), dir,
+					 DMA_ATTR_MMIO);
+}
+
+static struct splice_test *splice_sync_init(struct kunit *test,
+					    const struct dma_map_ops *dma_ops)
+{
+	struct dma_buf_ops *ops;
+	struct splice_test *s;
+
+	if (!IS_ENABLED(CONFIG_ARCH_HAS_DMA_OPS))
+		kunit_skip(test, "all devices see what the CPU does");
+
+	ops = kunit_kzalloc(test, sizeof(*ops), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ops);
+	*ops = dma_buf_fake_seg_ops;
+	ops->map_segments = splice_sync_map_segments;
+	ops->unmap_segments = dma_buf_phys_unmap_segments;
+	s = splice_test_init(test, ops, splice_sync_seg,
+			     ARRAY_SIZE(splice_sync_seg));
+	set_dma_ops(s->dev, dma_ops);
+	KUNIT_ASSERT_EQ(test, 0, dma_coerce_mask_and_coherent(s->dev,
+							      DMA_BIT_MASK(64)));
+	splice_sync_nr = 0;
+	return s;
+}
+
+/* The next calls are for these bytes of the buffer; no piece leaves its page. */
+static unsigned int splice_expect_sync(struct kunit *test, unsigned int i,
+				       size_t offset, size_t len, bool for_cpu)
+{
+	const struct dma_buf_segment *seg = splice_sync_seg;
+
+	for (; offset >= seg->len; seg++)
+		offset -= seg->len;
+
+	while (len) {
+		size_t n;
+
+		KUNIT_ASSERT_LT(test, i, splice_sync_nr);
+		KUNIT_ASSERT_LT(test, i, ARRAY_SIZE(splice_sync_calls));
+		n = splice_sync_calls[i].len;
+		KUNIT_ASSERT_EQ(test, splice_sync_calls[i].addr, seg->addr + offset);
+		KUNIT_ASSERT_LE(test, offset_in_page(seg->addr + offset) + n, PAGE_SIZE);
+		KUNIT_ASSERT_LE(test, n, min(len, seg->len - offset));
+		KUNIT_ASSERT_EQ(test, splice_sync_calls[i].for_cpu, for_cpu);
+		KUNIT_ASSERT_EQ(test, splice_sync_calls[i].dir, DMA_FROM_DEVICE);
+		len -= n;
+		offset += n;
+		if (offset == seg->len) {
+			offset = 0;
+			seg++;
+		}
+		i++;
+	}
+	return i;
+}
+
+static void splice_sync(struct kunit *test)
+{
+	struct splice_test *s = splice_sync_init(test, &splice_sync_dma_ops);
+	size_t size = s->fake->dmabuf->size;
+	size_t mem_pos = 0x600, done = 3 * PAGE_SIZE;
+	unsigned int i;
+
+	/* All before the disk may write, then what it wrote for the CPU */
+	s->ret[0] = done;
+	KUNIT_EXPECT_EQ(test, splice_to(s, mem_pos, 0, size - mem_pos, 0), done);
+	i = splice_expect_sync(test, 0, 0, size, false);
+	i = splice_expect_sync(test, i, mem_pos, done, true);
+	KUNIT_EXPECT_EQ(test, splice_sync_nr, i);
+}
+
+/* Bouncing would undo what others write to the buffer meanwhile. */
+static void splice_no_bounce(struct kunit *test)
+{
+	struct splice_test *s = splice_sync_init(test, &splice_bounce_dma_ops);
+
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_4K, 0), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, splice_sync_nr, 0);
+}
+
 static struct kunit_case dma_buf_dio_splice_cases[] = {
 	KUNIT_CASE(splice_chunks),
 	KUNIT_CASE(splice_large),
@@ -564,6 +738,8 @@ static struct kunit_case dma_buf_dio_splice_cases[] = {
 	KUNIT_CASE_PARAM(splice_fence, splice_fence_gen_params),
 	KUNIT_CASE(splice_no_fence),
 	KUNIT_CASE(splice_fdinfo),
+	KUNIT_CASE(splice_sync),
+	KUNIT_CASE(splice_no_bounce),
 	{}
 };
 

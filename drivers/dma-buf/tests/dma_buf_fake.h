@@ -13,6 +13,10 @@
 #include <linux/dma-buf.h>
 #include <kunit/test.h>
 
+/* Physical addresses from here on are no memory, but may be a device. */
+#define DMA_BUF_FAKE_PHYS \
+	((phys_addr_t)(sizeof(phys_addr_t) > 4 ? 1ULL << 44 : 0x80000000))
+
 /**
  * struct dma_buf_fake - a buffer
  * @test: the test it belongs to

@@ -393,13 +393,18 @@ static void phys_expect_undone(struct phys_test *p, unsigned int nr,
 	p->nr_unmaps = 0;
 }
 
+#define PHYS	DMA_BUF_FAKE_PHYS
+
 /* Addresses of no memory, so they must not be taken for some. */
 static void segments_phys_direct(struct kunit *test)
 {
 	static const struct phys_vec vec[] = {
-		{ 0x10000000, SZ_1M }, { 0x10100000, SZ_4K },	/* neighbours */
-		{ 0x20000000, SZ_4K },				/* alone */
-		{ 0x10101000, SZ_8K }, { 0x10103000, SZ_4K },	/* of each other */
+		/* neighbours */
+		{ PHYS + 0x10000000, SZ_1M }, { PHYS + 0x10100000, SZ_4K },
+		/* alone */
+		{ PHYS + 0x20000000, SZ_4K },
+		/* neighbours of each other, and of what comes earlier */
+		{ PHYS + 0x10101000, SZ_8K }, { PHYS + 0x10103000, SZ_4K },
 	};
 	struct device *dev = dma_buf_fake_device(test, "dev", DMA_BIT_MASK(64));
 	struct phys_test *p = phys_test_init(test, dev);
@@ -407,9 +412,9 @@ static void segments_phys_direct(struct kunit *test)
 	size_t i;
 
 	const struct dma_buf_segment out[] = {
-		{ phys_to_dma(dev, 0x10000000), SZ_1M + SZ_4K },
-		{ phys_to_dma(dev, 0x20000000), SZ_4K },
-		{ phys_to_dma(dev, 0x10101000), SZ_8K + SZ_4K },
+		{ phys_to_dma(dev, PHYS + 0x10000000), SZ_1M + SZ_4K },
+		{ phys_to_dma(dev, PHYS + 0x20000000), SZ_4K },
+		{ phys_to_dma(dev, PHYS + 0x10101000), SZ_8K + SZ_4K },
 	};
 
 	segs = phys_map(p, vec, ARRAY_SIZE(vec), DMA_ATTR_MMIO);
@@ -431,11 +436,11 @@ static void segments_phys_direct(struct kunit *test)
 static void segments_phys_fail(struct kunit *test)
 {
 	static const struct phys_vec vec[] = {
-		{ 0x10000000, SZ_4K }, { 0x20000000, SZ_1M },
-		{ 0x30000000, SZ_4K }, { 0x8000000000, SZ_4K },
-		{ 0x40000000, SZ_4K },
+		{ PHYS + 0x10000000, SZ_4K }, { PHYS + 0x20000000, SZ_1M },
+		{ PHYS + 0x30000000, SZ_4K }, { (phys_addr_t)(1ULL << 46), SZ_4K },
+		{ PHYS + 0x40000000, SZ_4K },
 	};
-	struct device *dev = dma_buf_fake_device(test, "dev", DMA_BIT_MASK(36));
+	struct device *dev = dma_buf_fake_device(test, "dev", DMA_BIT_MASK(45));
 	struct phys_test *p = phys_test_init(test, dev);
 	struct dma_buf_segments *segs = NULL;
 	unsigned int first;
@@ -455,10 +460,10 @@ static void segments_phys_fail(struct kunit *test)
 static void segments_phys_bad(struct kunit *test)
 {
 	static const struct phys_vec empty[] = {
-		{ 0x10000000, SZ_4K }, { 0x20000000, 0 }, { 0x30000000, SZ_4K },
+		{ PHYS, SZ_4K }, { PHYS + SZ_1M, 0 }, { PHYS + SZ_2M, SZ_4K },
 	};
 	static const struct phys_vec huge[] = {
-		{ 0x10000000, SIZE_MAX - SZ_4K }, { 0x20000000, SZ_8K },
+		{ PHYS, SIZE_MAX - SZ_4K }, { PHYS + SZ_1M, SZ_8K },
 	};
 	struct device *dev = dma_buf_fake_device(test, "dev", DMA_BIT_MASK(64));
 	struct phys_test *p = phys_test_init(test, dev);
