@@ -97,7 +97,7 @@ need_rust_src() {
 
 # What boots it.
 need_boot() {
-	need python3 e2fsprogs xfsprogs util-linux
+	need python3 e2fsprogs xfsprogs util-linux file
 	version_ge "$(version_of qemu-system-x86_64 --version)" "$qemu_min" || need_qemu || return 1
 	vng=$cache/vng/bin/virtme-run
 	[ -x "$vng" ] && return

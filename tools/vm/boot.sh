@@ -38,9 +38,8 @@ boot_quote() {
 }
 
 # boot DIR COMMAND...: uses $boot_kernel, $boot_cmdline, $boot_icount,
-# $boot_memory, $boot_mdts.
-# COMMAND's output and exit status are passed through; DIR keeps the
-# console log, and is writable for the guest.
+# $boot_memory.  COMMAND's output and exit status are passed through; DIR keeps
+# the console log, and is writable for the guest.
 boot() {
 	boot_dir=$1
 	shift
@@ -80,10 +79,11 @@ boot() {
 		[ -n "$name" ] || continue
 		boot_image "$name" "$block" "$fs" || return 1
 		cp --sparse=always --reflink=auto "$image" "$boot_dir/$name.img" || return 1
-		# Commands of up to 4 MiB (mdts=10: 2^10 pages) are all that QEMU can take
-		# behind an IOMMU, and only of whole pages: it has 1024 vectors.
+		# Commands of up to 2 MiB (mdts=9: 2^9 pages).  QEMU has 1024 vectors, one
+		# for each page behind an IOMMU: 4 MiB that do not start at a page are one
+		# too many, and newer versions refuse mdts=10.
 		set -- "$@" -drive "if=none,id=$name,format=raw,cache=unsafe,discard=unmap,file=$boot_dir/$name.img" \
-			-device "nvme,id=nvme-$name,serial=dio-$name,mdts=${boot_mdts:-10},addr=0x$boot_addr" \
+			-device "nvme,id=nvme-$name,serial=dio-$name,mdts=9,addr=0x$boot_addr" \
 			-device "nvme-ns,bus=nvme-$name,drive=$name,logical_block_size=$block,physical_block_size=$block"
 		boot_addr=$((boot_addr + 1))
 	done <"$boot_dir/disks"
