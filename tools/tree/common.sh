@@ -56,7 +56,12 @@ step() {
 	step_rc=0
 	wait "$step_pid" || step_rc=$?
 	if [ "$step_rc" != 0 ]; then
-		tail -n "${LAB_TAIL:-40}" "$step_log" | sed 's/^/  | /' >&2
+		# The reason is rarely at the end when make ran jobs in parallel.
+		{
+			grep -n -A 8 -E '(error|ERROR)(\[E[0-9]*\])?:' "$step_log" | head -n 30
+			echo ...
+			tail -n 20 "$step_log"
+		} | sed 's/^/  | /' >&2
 		say "$step_name: failed (exit $step_rc), the whole log: $step_log"
 	else
 		say "$step_name: done, $(($(date +%s) - step_begin)) s"
