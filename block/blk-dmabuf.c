@@ -5,9 +5,10 @@
  * Such a bio has REQ_DMABUF, and a buffer and a flat byte offset in it in place
  * of a bvec array.  What that means for the block layer:
  *
- *  - submission: submit_bio_noacct() refuses what the queue cannot do.  Before
- *    the final queue is entered, the one of a blk-mq driver, the buffer is
- *    mapped for its DMA device, if it was not yet.
+ *  - submission: submit_bio_noacct() refuses what the queue cannot do, and maps
+ *    the buffer for the DMA device of the queue, if it was not yet.  Where that
+ *    is not possible, the bio does not enter the queue but fails with
+ *    BLK_STS_AGAIN, and the submitter makes the map.
  *  - merge: never, the bio is REQ_NOMERGE.
  *  - split: by the segments of the map where there is one, that is at the final
  *    queue; only by size at any queue above.
@@ -67,14 +68,14 @@ void blk_dmabuf_bio_set(struct bio *bio, const struct iov_iter *iter,
  *	addresses are checked when the bio is split
  * @len_align_mask: what the size of @bio must be aligned to
  *
- * Returns: 0, -EOPNOTSUPP if the queue does not take dma-bufs, -EINVAL if
- * something is not aligned.
+ * Returns: 0, -EOPNOTSUPP if the queue does not take dma-bufs or the data is to
+ * be encrypted, -EINVAL if something is not aligned.
  */
 int blk_dmabuf_bio_set_checked(struct bio *bio, struct iov_iter *iter,
 			       unsigned int mem_align_mask,
 			       unsigned int len_align_mask)
 {
-	if (!blk_dmabuf_supported(bio->bi_bdev))
+	if (!blk_dmabuf_supported(bio->bi_bdev) || bio_has_crypt_ctx(bio))
 		return -EOPNOTSUPP;
 	if (iter->iov_offset & mem_align_mask)
 		return -EINVAL;
@@ -86,39 +87,11 @@ int blk_dmabuf_bio_set_checked(struct bio *bio, struct iov_iter *iter,
 	return 0;
 }
 
-static struct dma_buf_dio_map *blk_dmabuf_map(struct bio *bio)
-{
-	struct dma_buf_dio_dev *ddev = bio->bi_bdev->bd_disk->dmabuf_dev;
-
-	return ddev ? dma_buf_dio_find_map(bio->bi_dmabuf, ddev) : NULL;
-}
-
-static blk_status_t blk_dmabuf_make_map(struct bio *bio)
-{
-	struct dma_buf_dio_map *map;
-
-	/*
-	 * A worker that moves bios to another queue may be what reclaim waits
-	 * for, while somebody holds the reservation lock: tell the submitter
-	 * to come back and make the map itself.
-	 */
-	if ((bio->bi_opf & REQ_NOWAIT) ||
-	    (current->flags & (PF_WQ_WORKER | PF_MEMALLOC)))
-		return BLK_STS_AGAIN;
-
-	map = dma_buf_dio_get_map(bio->bi_dmabuf,
-				  bio->bi_bdev->bd_disk->dmabuf_dev);
-	return IS_ERR(map) ? errno_to_blk_status(PTR_ERR(map)) : BLK_STS_OK;
-}
-
 /**
  * blk_dmabuf_check_bio - check a bio that is being submitted
  * @bio: a bio with %REQ_DMABUF
  *
- * Makes the map at once if it can, as throttling may leave the rest of the
- * submission to a worker.  A stacking driver that submits to another queue
- * holds the usage counter of its own, so there it is up to
- * blk_dmabuf_enter_queue().
+ * Makes the map for the DMA device of the disk, if it can do that here.
  *
  * Context: may sleep.
  *
@@ -127,38 +100,67 @@ static blk_status_t blk_dmabuf_make_map(struct bio *bio)
 blk_status_t blk_dmabuf_check_bio(struct bio *bio)
 {
 	struct block_device *bdev = bio->bi_bdev;
+	struct dma_buf_dio_dev *ddev = bdev->bd_disk->dmabuf_dev;
+	struct dma_buf_dio_map *map;
 
 	if (!blk_dmabuf_supported(bdev) || bio_has_crypt_ctx(bio) ||
 	    bio_integrity(bio))
 		return BLK_STS_NOTSUPP;
 
-	if (current->bio_list || !bdev->bd_disk->dmabuf_dev ||
-	    blk_dmabuf_map(bio))
+	/* A driver that submits to other queues has no DMA device */
+	if (!ddev)
 		return BLK_STS_OK;
-	return blk_dmabuf_make_map(bio);
+
+	map = dma_buf_dio_find_map(bio->bi_dmabuf, ddev);
+	if (map && READ_ONCE(map->revoked))
+		return BLK_STS_AGAIN;
+	if (map)
+		return BLK_STS_OK;
+
+	/*
+	 * No map can be made by a driver that submits to another queue, as it
+	 * holds the usage counter of its own, and what the exporter submits
+	 * would wait behind it; nor by a worker, as memory reclaim may wait for
+	 * it.  blk_dmabuf_enter_queue() sends these back.
+	 */
+	if (current->bio_list || (bio->bi_opf & REQ_NOWAIT) ||
+	    (current->flags & (PF_WQ_WORKER | PF_MEMALLOC)))
+		return BLK_STS_OK;
+
+	map = dma_buf_dio_get_map(bio->bi_dmabuf, ddev);
+	return IS_ERR(map) ? errno_to_blk_status(PTR_ERR(map)) : BLK_STS_OK;
 }
 
 /**
  * blk_dmabuf_enter_queue - make sure that the final queue has a map
  * @bio: a bio with %REQ_DMABUF
  *
- * Context: may sleep and take the reservation lock of the buffer; no usage
- * counter and no tag of any queue is held.
+ * Without one, whoever drives the transfer is told which map is wanted, and
+ * has to make it before it tries again.
  *
- * Returns: %false if it has none, and @bio was ended.
+ * Returns: %false if there is none, and @bio was ended.
  */
 bool blk_dmabuf_enter_queue(struct bio *bio)
 {
-	blk_status_t status = BLK_STS_NOTSUPP;
+	struct dma_buf_dio_dev *ddev = bio->bi_bdev->bd_disk->dmabuf_dev;
 
-	if (blk_dmabuf_map(bio))
+	if (WARN_ON_ONCE(!ddev)) {
+		bio_io_error(bio);
+		return false;
+	}
+	if (dma_buf_dio_find_map(bio->bi_dmabuf, ddev))
 		return true;
-	if (bio->bi_bdev->bd_disk->dmabuf_dev)
-		status = blk_dmabuf_make_map(bio);
-	if (status == BLK_STS_OK)
-		return true;
-	bio_endio_status(bio, status);
+
+	dma_buf_dio_want_map(bio->bi_dmabuf, ddev);
+	bio_endio_status(bio, BLK_STS_AGAIN);
 	return false;
+}
+
+static struct dma_buf_dio_map *blk_dmabuf_map(struct bio *bio)
+{
+	struct dma_buf_dio_dev *ddev = bio->bi_bdev->bd_disk->dmabuf_dev;
+
+	return ddev ? dma_buf_dio_find_map(bio->bi_dmabuf, ddev) : NULL;
 }
 
 /*
@@ -231,7 +233,8 @@ static void blk_dmabuf_fit(const struct dma_buf_dio_map *map,
  * @gaps: set to all bits of the addresses where two segments meet
  *
  * Returns: 0, -EINVAL if a segment is not aligned for the device, -ENODEV if
- * the disk is going away.
+ * the disk is going away, -EOPNOTSUPP if it does not take dma-bufs any more,
+ * -EAGAIN if a map has to be made first.
  */
 int blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
 		       unsigned int len_align_mask, unsigned int max_bytes,
@@ -251,6 +254,14 @@ int blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
 	 */
 	if (disk->dmabuf_dev && (!map || test_bit(GD_DEAD, &disk->state)))
 		return -ENODEV;
+
+	/* The disk may have been formatted with integrity data since */
+	if (!blk_dmabuf_supported(bio->bi_bdev))
+		return -EOPNOTSUPP;
+
+	/* What follows a bio that was sent back need not try */
+	if (!map && READ_ONCE(bio->bi_dmabuf->want))
+		return -EAGAIN;
 
 	/* No map: not the final queue, where only the size matters */
 	if (!map)

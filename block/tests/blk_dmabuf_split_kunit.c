@@ -344,7 +344,8 @@ static void blk_dmabuf_split_test_random(struct kunit *test)
 		unsigned int i, size = 0, offset, bytes;
 		struct queue_limits lim = {
 			.logical_block_size	= lbs,
-			.physical_block_size	= ONE_OF(&rnd, lbs, SZ_4K),
+			.physical_block_size	= max(lbs, ONE_OF(&rnd, SZ_512,
+								  SZ_4K)),
 			.dma_alignment		= 3,
 			.max_hw_sectors		= ONE_OF(&rnd, 128, 256, 2048),
 			.max_user_sectors	= ONE_OF(&rnd, 0, 0, 64, 1024),

@@ -45,10 +45,10 @@
 #define DMA_BUF_DIO_CHUNK	SZ_32M
 
 /*
- * How often to start a chunk again after a bio was moved, as by a failover, to
- * a disk that had no map, in a context that could not make it.
+ * How often to start a chunk again, after its map was revoked or its bios were
+ * moved to a device without one, as by a failover.
  */
-#define DMA_BUF_DIO_TRIES	4
+#define DMA_BUF_DIO_TRIES	16
 
 /**
  * struct dma_buf_dio_dev - a device that direct I/O may end at
@@ -150,58 +150,37 @@ static int dma_buf_dio_build_index(struct dma_buf_dio_map *map)
 }
 
 /*
+ * Does the device see memory as the CPU does, or will it when it is unmapped?
+ *
  * Bouncing copies all of the buffer when it is mapped, and all of it back when
  * it is unmapped.  That would undo what the CPU, another device or another
- * transfer put next to our data meanwhile, so do without.
+ * transfer put next to our data meanwhile.
+ *
+ * On devices that are not coherent, caches need maintenance.  Exporters promise
+ * that for their own segments; many leave it out of scatterlists, and only they
+ * know if there is memory behind an address that can be cached at all.
  */
-static int dma_buf_dio_check_sync(struct dma_buf_dio_map *map)
+static bool dma_buf_dio_coherent(struct dma_buf_dio_map *map)
 {
+	bool native = map->dio->dmabuf->ops->map_segments;
 	struct device *dev = map->ddev->dev;
 	bool may_bounce = dma_max_mapping_size(dev) != SIZE_MAX;
 	unsigned int i;
 
-	if (!dma_dev_need_sync(dev))
-		return 0;
+	if (!dma_dev_need_sync(dev) || (native && !may_bounce))
+		return true;
 
-	for (i = 0; i < map->segs->nr && !map->sync; i++) {
+	for (i = 0; i < map->segs->nr; i++) {
 		const struct dma_buf_segment *seg = &map->segs->seg[i];
 		/* Bounced and other pages may be neighbours */
 		size_t step = may_bounce ? PAGE_SIZE : seg->len;
 		size_t off;
 
-		for (off = 0; off < seg->len && !map->sync; off += step)
-			map->sync = dma_need_sync(dev, seg->addr + off);
+		for (off = 0; off < seg->len; off += step)
+			if (dma_need_sync(dev, seg->addr + off))
+				return false;
 	}
-	return map->sync && may_bounce ? -EOPNOTSUPP : 0;
-}
-
-/*
- * Exporters need not do it when they map and unmap; udmabuf does not.  A page
- * is the largest piece that is contiguous in memory whatever an IOMMU made of
- * it.
- */
-static void dma_buf_dio_sync_map(struct dma_buf_dio_map *map, size_t offset,
-				 size_t len, bool for_cpu)
-{
-	enum dma_data_direction dir = map->dio->dir;
-	struct device *dev = map->ddev->dev;
-	unsigned int i = dma_buf_dio_map_index(map, offset);
-
-	while (len) {
-		size_t skip = offset - map->start[i];
-		dma_addr_t addr = map->segs->seg[i].addr + skip;
-		size_t n = min3(len, map->segs->seg[i].len - skip,
-				PAGE_SIZE - offset_in_page(addr));
-
-		if (for_cpu)
-			dma_sync_single_for_cpu(dev, addr, n, dir);
-		else
-			dma_sync_single_for_device(dev, addr, n, dir);
-		offset += n;
-		len -= n;
-		if (skip + n == map->segs->seg[i].len)
-			i++;
-	}
+	return true;
 }
 
 static int dma_buf_dio_map_segments(struct dma_buf_dio_map *map)
@@ -224,13 +203,14 @@ static int dma_buf_dio_map_segments(struct dma_buf_dio_map *map)
 	map->segs = segs;
 
 	ret = dma_buf_dio_build_index(map);
-	if (!ret)
-		ret = dma_buf_dio_check_sync(map);
+	if (!ret && !dma_buf_dio_coherent(map))
+		ret = -EOPNOTSUPP;
 	if (ret)
 		goto err_unmap;
 
-	if (map->sync)
-		dma_buf_dio_sync_map(map, 0, dio->dmabuf->size, false);
+	/* The buffer may still be on its way to where it was pinned */
+	dma_resv_wait_timeout(dio->dmabuf->resv, DMA_RESV_USAGE_KERNEL, false,
+			      MAX_SCHEDULE_TIMEOUT);
 	return 0;
 
 err_unmap:
@@ -380,9 +360,6 @@ struct dma_buf_dio_map *dma_buf_dio_get_map(struct dma_buf_dio *dio,
 	struct dma_buf_dio_map *map;
 
 	might_sleep();
-	/* Most bios find the map made; show lockdep what may happen anyway */
-	might_lock(&dio->lock);
-	might_lock(&dio->dmabuf->resv->lock.base);
 
 	map = dma_buf_dio_find_map(dio, ddev);
 	if (map)
@@ -396,8 +373,7 @@ struct dma_buf_dio_map *dma_buf_dio_get_map(struct dma_buf_dio *dio,
 	down_read(&ddev->sem);
 	map = ddev->dead ? ERR_PTR(-ENODEV) : dma_buf_dio_make_map(dio, ddev);
 	if (IS_ERR(map)) {
-		if (!dio->error)
-			dio->error = PTR_ERR(map);
+		dio->error = PTR_ERR(map);
 	} else {
 		spin_lock(&ddev->lock);
 		list_add(&map->dev_node, &ddev->maps);
@@ -411,6 +387,23 @@ out_unlock:
 	return map;
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_dio_get_map, "DMA_BUF");
+
+/**
+ * dma_buf_dio_want_map - ask the driver of a transfer for a map
+ * @dio: the buffer
+ * @ddev: the device that I/O on it has got to
+ *
+ * For places that must not make a map.  The I/O is to fail with -EAGAIN.
+ *
+ * Context: any, while @dio is open.
+ */
+void dma_buf_dio_want_map(struct dma_buf_dio *dio,
+			  struct dma_buf_dio_dev *ddev)
+{
+	kref_get(&ddev->kref);
+	dma_buf_dio_dev_put(xchg(&dio->want, ddev));
+}
+EXPORT_SYMBOL_NS_GPL(dma_buf_dio_want_map, "DMA_BUF");
 
 /* There must be no I/O. */
 static void dma_buf_dio_drop_maps(struct dma_buf_dio *dio)
@@ -465,26 +458,11 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_dio_open, "DMA_BUF");
 void dma_buf_dio_close(struct dma_buf_dio *dio)
 {
 	dma_buf_dio_drop_maps(dio);
+	dma_buf_dio_dev_put(dio->want);
 	mutex_destroy(&dio->lock);
 	kfree(dio);
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_dio_close, "DMA_BUF");
-
-static void dma_buf_dio_sync_for_cpu(struct dma_buf_dio *dio, size_t offset,
-				     size_t len)
-{
-	struct dma_buf_dio_map *map;
-
-	list_for_each_entry(map, &dio->maps, node) {
-		if (!map->sync)
-			continue;
-		/* A dead device has synced when it was unmapped */
-		down_read(&map->ddev->sem);
-		if (map->segs)
-			dma_buf_dio_sync_map(map, offset, len, true);
-		up_read(&map->ddev->sem);
-	}
-}
 
 static bool dma_buf_dio_revoked(struct dma_buf_dio *dio)
 {
@@ -510,6 +488,7 @@ static ssize_t dma_buf_dio_read_chunk(struct dma_buf_dio *dio,
 	if (!(kiocb.ki_flags & IOCB_DIRECT))
 		return -EOPNOTSUPP;
 
+	dio->error = 0;
 	iov_iter_dmabuf(&iter, ITER_DEST, dio, offset, len);
 	ret = file->f_op->read_iter(&kiocb, &iter);
 	WARN_ON_ONCE(ret == -EIOCBQUEUED);
@@ -517,9 +496,25 @@ static ssize_t dma_buf_dio_read_chunk(struct dma_buf_dio *dio,
 	/* A bio cannot carry every errno */
 	if (ret < 0 && dio->error)
 		ret = dio->error;
-	if (ret > 0)
-		dma_buf_dio_sync_for_cpu(dio, offset, ret);
 	return ret;
+}
+
+/*
+ * A bio got to a place where it had no map that it may use, and could not make
+ * one.  Here nothing is held that anybody waits for.
+ */
+static int dma_buf_dio_remap(struct dma_buf_dio *dio)
+{
+	struct dma_buf_dio_dev *ddev = xchg(&dio->want, NULL);
+	struct dma_buf_dio_map *map = NULL;
+
+	if (dma_buf_dio_revoked(dio))
+		dma_buf_dio_drop_maps(dio);
+	if (ddev) {
+		map = dma_buf_dio_get_map(dio, ddev);
+		dma_buf_dio_dev_put(ddev);
+	}
+	return PTR_ERR_OR_ZERO(map);
 }
 
 /* Fills the buffer in chunks; a short one is the last. */
@@ -535,8 +530,14 @@ static ssize_t dma_buf_dio_read(struct dma_buf_dio *dio, struct file *file,
 
 		ret = dma_buf_dio_read_chunk(dio, file, pos + done,
 					     offset + done, n);
-		if (ret == -EAGAIN && tries++ < DMA_BUF_DIO_TRIES)
+		if (ret == -EAGAIN && !dio->error &&
+		    tries++ < DMA_BUF_DIO_TRIES) {
+			ret = dma_buf_dio_remap(dio);
+			if (ret)
+				break;
 			continue;
+		}
+		tries = 0;
 		if (ret > 0)
 			done += ret;
 		if (ret < 0 || ret < n || done == len)

@@ -37,10 +37,16 @@ struct dma_buf_dio {
 	enum dma_data_direction dir;
 
 	/**
-	 * @error: the first error of making a map, as the exporter gave it;
-	 * a bio can carry only some of them.
+	 * @error: the error of making a map, as the exporter gave it; a bio
+	 * can carry only some of them.
 	 */
 	int error;
+
+	/**
+	 * @want: a device that a bio found no map for, with a reference; to be
+	 * made by whoever drives the transfer.
+	 */
+	struct dma_buf_dio_dev *want;
 
 	/** @lock: taken to add to @maps. */
 	struct mutex lock;
@@ -78,9 +84,6 @@ struct dma_buf_dio_map {
 
 	/** @start: offset in the buffer of each segment, ascending from 0. */
 	size_t *start;
-
-	/** @sync: CPU caches need maintenance for I/O on this map. */
-	bool sync;
 
 	/** @revoked: the exporter wants the map to end, soon. */
 	bool revoked;
@@ -125,6 +128,9 @@ struct dma_buf_dio_map *dma_buf_dio_find_map(struct dma_buf_dio *dio,
 					     struct dma_buf_dio_dev *ddev);
 struct dma_buf_dio_map *dma_buf_dio_get_map(struct dma_buf_dio *dio,
 					    struct dma_buf_dio_dev *ddev);
+
+void dma_buf_dio_want_map(struct dma_buf_dio *dio,
+			  struct dma_buf_dio_dev *ddev);
 
 ssize_t dma_buf_dio_splice(struct file *mem, loff_t mem_pos,
 			   struct file *file, loff_t pos, size_t len,

@@ -504,6 +504,9 @@ static void splice_fence(struct kunit *test)
 	struct splice_test *s = splice_test_default(test);
 	struct splice_fence *f = splice_add_fence(s, p->usage);
 
+	/* Who waits for ever here shall fail, and not hang */
+	schedule_delayed_work(&f->work, msecs_to_jiffies(30 * MSEC_PER_SEC));
+
 	/* Who does not want to wait is not made to, and nothing happens */
 	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_4K, SPLICE_F_NONBLOCK),
 			p->wait ? -EAGAIN : SZ_4K);
@@ -518,6 +521,7 @@ static void splice_fence(struct kunit *test)
 	disallow_signal(SIGUSR1);
 	KUNIT_EXPECT_EQ(test, s->nr, !p->wait);
 
+	cancel_delayed_work_sync(&f->work);
 	schedule_delayed_work(&f->work, msecs_to_jiffies(50));
 	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_4K, 0), SZ_4K);
 	KUNIT_EXPECT_EQ(test, dma_fence_is_signaled(f->fence), p->wait);
