@@ -307,7 +307,7 @@ static int on_f2fs(struct bench *b)
 /* Stands for all users of the older direct I/O code. */
 static int on_vfat(struct bench *b)
 {
-	return mkfs_and_mount(b, "mkfs.vfat -I", "65536", "vfat",
+	return mkfs_and_mount(b, "mkfs.vfat -I -F 16", "65536", "vfat",
 			      NULL, b->src.where) ?: file_in(b, SIZE);
 }
 

@@ -36,22 +36,30 @@ int dio_write_file(const char *path, const char *fmt, ...)
 
 int dio_run(const char *fmt, ...)
 {
-	char command[512], line[600];
+	char command[512], line[600], said[512];
+	size_t n, len = 0;
 	va_list ap;
 	int status;
+	FILE *f;
 
 	va_start(ap, fmt);
 	vsnprintf(command, sizeof(command), fmt, ap);
 	va_end(ap);
 
 	snprintf(line, sizeof(line),
-		 "PATH=$PATH:/usr/sbin:/sbin; %s >/dev/null 2>&1 </dev/null",
-		 command);
-	status = system(line);
+		 "PATH=$PATH:/usr/sbin:/sbin; %s 2>&1 </dev/null", command);
+	f = popen(line, "r");
+	if (!f)
+		return -errno;
+	/* Start over when there is too much: the end says why it failed. */
+	while ((n = fread(said + len, 1, sizeof(said) - 1 - len, f)))
+		len = (len + n) % (sizeof(said) - 1);
+	said[len] = 0;
+	status = pclose(f);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		return dio_skip("not installed: %s", command);
 	if (status) {
-		dio_log("failed: %s", command);
+		dio_log("failed: %s: %s", command, said);
 		return -EIO;
 	}
 	return 0;
