@@ -76,3 +76,18 @@ apt_versions() (
 	APT_ONLY=1 APT=apt-cache
 	apt_private "$1" madison "$2" 2>/dev/null | awk -F '|' '{ gsub(/ /, "", $2); print $2 }'
 )
+
+# apt_source SUITE PACKAGE: its source, unpacked here.
+apt_source() (
+	APT_ONLY=1 APT=''
+	dir=$cache/apt/source-$1
+	mirror=$(apt_mirror)
+	[ -n "$mirror" ] || die "no Debian mirror in apt's configuration"
+	ring=/usr/share/keyrings/debian-archive-keyring.gpg
+	signed=
+	[ -e "$ring" ] && signed="[signed-by=$ring] "
+	mkdir -p "$dir/parts" "$dir/lists/partial" "$dir/archives/partial"
+	echo "deb-src $signed$mirror $1 main" >"$dir/parts/lab.list"
+	: >"$dir/status"
+	apt_in "$dir" update && apt_in "$dir" source "$2"
+)

@@ -129,5 +129,30 @@ need_tests() {
 
 # What only looks at sources.
 need_static() {
-	need shellcheck sparse python3-git python3-ply
+	need shellcheck python3-git python3-ply && need_sparse
 }
+
+# Sets $sparse.  The kernel does without one that is too old, quietly; what it
+# asks is whether __typeof_unqual__ is known.
+need_sparse() {
+	sparse=$(command -v sparse) && sparse_new_enough && return
+	sparse=$cache/tools/sparse
+	[ -x "$sparse" ] || step "sparse, from the source of Debian's newest" need_sparse_build
+}
+
+sparse_new_enough() {
+	echo 'static inline int u(const int *q) { __typeof_unqual__(*q) v = *q; return v; }' >"$cache/sparse.c"
+	! "$sparse" "$cache/sparse.c" 2>&1 | grep -q error
+}
+
+need_sparse_build() (
+	need gcc make dpkg-dev
+	build=$cache/tools/sparse-build
+	rm -rf "$build"
+	mkdir -p "$build" && cd "$build" && apt_source sid sparse || exit 1
+	cd sparse-*/ || exit 1
+	make -s -j"$(nproc)" CC=gcc HAVE_LLVM=no HAVE_SQLITE=no HAVE_GTK=no HAVE_LIBXML=no sparse || exit 1
+	mv sparse "$sparse"
+	rm -rf "$build"
+	sparse_new_enough
+)
