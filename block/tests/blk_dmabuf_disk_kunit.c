@@ -62,7 +62,7 @@ static struct gendisk *stack_create(struct kunit *test, struct fake_disk *lower,
 static void blk_dmabuf_disk_test_stacked(struct kunit *test)
 {
 	struct queue_limits upper_lim = {
-		.features		= BLK_FEAT_DMABUF | BLK_FEAT_NOWAIT,
+		.features		= BLK_FEAT_DMABUF,
 		.chunk_sectors		= 32,
 	};
 	struct queue_limits lower_lim = {
@@ -76,19 +76,25 @@ static void blk_dmabuf_disk_test_stacked(struct kunit *test)
 	struct gendisk *upper = stack_create(test, lower, "dmabuf1", upper_lim);
 	struct gendisk *no = stack_create(test, lower, "dmabuf2",
 					  (struct queue_limits){ });
-	struct bio bio;
+	struct dma_buf_dio_dev *want;
 
-	KUNIT_EXPECT_EQ(test, fake_bdev_rw(no->part0, b, 0, 0, SZ_4K), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, fake_bdev_rw(no->part0, b, 0, 0, SZ_4K),
+			-EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, lower->nr_reqs, 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&b->maps), 0);
 
-	/* That the upper one does not wait must not make the lower one wait */
-	fake_init_bio(&bio, upper->part0, b, 0, 0, SZ_4K);
-	bio.bi_opf |= REQ_NOWAIT;
-	KUNIT_EXPECT_EQ(test, submit_bio_wait(&bio), -EAGAIN);
-	bio_uninit(&bio);
+	/*
+	 * In the driver of a disk is no place to make a map for another one:
+	 * whoever drives the transfer has to, and try again.
+	 */
+	KUNIT_EXPECT_EQ(test, fake_bdev_rw(upper->part0, b, 8, 0, SZ_32K),
+			-EAGAIN);
 	KUNIT_EXPECT_EQ(test, lower->nr_reqs, 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&b->maps), 0);
+	want = xchg(&b->dio->want, NULL);
+	KUNIT_ASSERT_PTR_EQ(test, want, lower->disk->dmabuf_dev);
+	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, dma_buf_dio_get_map(b->dio, want));
+	dma_buf_dio_dev_put(want);
 
 	/* By chunks at 8, 24, 56, 88; then by segments */
 	KUNIT_EXPECT_EQ(test, fake_bdev_rw(upper->part0, b, 8, 0, SZ_32K), 0);

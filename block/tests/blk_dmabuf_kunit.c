@@ -11,6 +11,7 @@
 #include <linux/blk-crypto.h>
 #include <linux/blk-crypto-profile.h>
 #include <linux/blk-integrity.h>
+#include <linux/dma-resv.h>
 #include <linux/uio.h>
 #include <linux/workqueue.h>
 
@@ -441,6 +442,14 @@ static void blk_dmabuf_test_get_pages(struct kunit *test)
 }
 
 /* Making a map sleeps, looking it up does not. */
+static void expect_wanted(struct fake_disk *d, struct fake_buf *b)
+{
+	KUNIT_EXPECT_PTR_EQ(d->test, b->dio->want, d->disk->dmabuf_dev);
+	KUNIT_EXPECT_EQ(d->test, b->dio->error, 0);
+	KUNIT_EXPECT_EQ(d->test, atomic_read(&b->maps), 0);
+	KUNIT_EXPECT_EQ(d->test, d->nr_reqs, 0);
+}
+
 static void blk_dmabuf_test_nowait(struct kunit *test)
 {
 	struct queue_limits lim = fake_limits;
@@ -452,9 +461,8 @@ static void blk_dmabuf_test_nowait(struct kunit *test)
 	bio.bi_opf |= REQ_NOWAIT;
 	KUNIT_EXPECT_EQ(test, submit_bio_wait(&bio), -EAGAIN);
 	KUNIT_EXPECT_EQ(test, bio.bi_status, BLK_STS_AGAIN);
-	KUNIT_EXPECT_EQ(test, atomic_read(&b->maps), 0);
-	KUNIT_EXPECT_EQ(test, d->nr_reqs, 0);
 	bio_uninit(&bio);
+	expect_wanted(d, b);
 
 	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 0, 0, SZ_4K), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&b->maps), 1);
@@ -508,8 +516,7 @@ static void blk_dmabuf_test_worker(struct kunit *test)
 	struct fake_disk *d = fake_disk_create(test, "dmabuf0", &fake_limits, 0);
 
 	KUNIT_EXPECT_EQ(test, rw_by_worker(d, b), -EAGAIN);
-	KUNIT_EXPECT_EQ(test, atomic_read(&b->maps), 0);
-	KUNIT_EXPECT_EQ(test, d->nr_reqs, 0);
+	expect_wanted(d, b);
 
 	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 8, SZ_4K, SZ_4K), 0);
 	KUNIT_EXPECT_EQ(test, rw_by_worker(d, b), 0);
@@ -517,18 +524,50 @@ static void blk_dmabuf_test_worker(struct kunit *test)
 	fake_disk_expect(d, b, 0, 0, SZ_8K);
 }
 
+/* I/O in flight keeps a map that the exporter wants back, but gets no more. */
+static void blk_dmabuf_test_revoked(struct kunit *test)
+{
+	struct fake_bio *f = fake_bio_alloc(test, 1);
+	struct fake_buf *b = fake_buf_small(test);
+	struct fake_disk *d = fake_disk_create(test, "dmabuf0", &fake_limits, 0);
+
+	d->hold = true;
+	fake_init_bio(&f->bio, d->disk->part0, b, 0, 0, SZ_4K);
+	fake_bio_submit(f);
+	KUNIT_ASSERT_EQ(test, d->nr_held, 1);
+
+	dma_resv_lock(b->dmabuf->resv, NULL);
+	dma_buf_invalidate_mappings(b->dmabuf);
+	dma_resv_unlock(b->dmabuf->resv);
+	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 8, SZ_4K, SZ_4K), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, d->nr_reqs, 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&b->unmaps), 0);
+
+	fake_disk_end_held(d, BLK_STS_OK);
+	KUNIT_EXPECT_EQ(test, fake_bio_wait(f), BLK_STS_OK);
+
+	/* A new transfer has a new map */
+	fake_buf_close(b);
+	KUNIT_EXPECT_EQ(test, atomic_read(&b->unmaps), 1);
+	fake_buf_open(b, DMA_FROM_DEVICE);
+	fake_disk_forget(d);
+	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 8, SZ_4K, SZ_4K), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&b->maps), 2);
+	fake_disk_expect(d, b, 8, SZ_4K, SZ_4K);
+}
+
 static void blk_dmabuf_test_map_fails(struct kunit *test)
 {
 	struct fake_buf *b = fake_buf_small(test);
 	struct fake_disk *d = fake_disk_create(test, "dmabuf0", &fake_limits, 0);
 
-	/* A bio can carry some errors; the first one of all is kept */
+	/* A bio can carry some errors; the buffer keeps them all */
 	b->map_error = -ENOMEM;
 	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 0, 0, SZ_4K), -ENOMEM);
 	KUNIT_EXPECT_EQ(test, b->dio->error, -ENOMEM);
 	b->map_error = -ENXIO;
 	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 0, 0, SZ_4K), -EIO);
-	KUNIT_EXPECT_EQ(test, b->dio->error, -ENOMEM);
+	KUNIT_EXPECT_EQ(test, b->dio->error, -ENXIO);
 	KUNIT_EXPECT_EQ(test, d->nr_reqs, 0);
 	KUNIT_EXPECT_TRUE(test, list_empty(&b->dmabuf->attachments));
 
@@ -584,6 +623,7 @@ static struct kunit_case blk_dmabuf_cases[] = {
 	KUNIT_CASE(blk_dmabuf_test_get_pages),
 	KUNIT_CASE(blk_dmabuf_test_nowait),
 	KUNIT_CASE(blk_dmabuf_test_worker),
+	KUNIT_CASE(blk_dmabuf_test_revoked),
 	KUNIT_CASE(blk_dmabuf_test_map_fails),
 	KUNIT_CASE(blk_dmabuf_test_stack_limits),
 	{ }

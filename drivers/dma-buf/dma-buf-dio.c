@@ -167,7 +167,8 @@ static bool dma_buf_dio_coherent(struct dma_buf_dio_map *map)
 	bool may_bounce = dma_max_mapping_size(dev) != SIZE_MAX;
 	unsigned int i;
 
-	if (!dma_dev_need_sync(dev) || (native && !may_bounce))
+	/* dma_dev_need_sync() would be true for any device to be debugged */
+	if (dev_dma_skip_sync(dev) || (native && !may_bounce))
 		return true;
 
 	for (i = 0; i < map->segs->nr; i++) {
