@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <glob.h>
 
 #include "../kselftest_harness.h"
 #include "lib/dio.h"
@@ -46,6 +47,7 @@ FIXTURE_SETUP(fail_nth)
 		FAULTS "fail_page_alloc/ignore-gfp-highmem",
 		FAULTS "fail_page_alloc/min-order",
 	};
+	glob_t found;
 	int i;
 
 	self->nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
@@ -54,6 +56,12 @@ FIXTURE_SETUP(fail_nth)
 	for (i = 0; i < ARRAY_SIZE(knobs); i++)
 		if (dio_write_file(knobs[i], "0"))
 			SKIP(return, "no %s", knobs[i]);
+	/* Not a stack trace for each of them: real ones would drown. */
+	if (!glob(FAULTS "fail*/verbose", 0, NULL, &found)) {
+		for (i = 0; i < found.gl_pathc; i++)
+			dio_write_file(found.gl_pathv[i], "0");
+		globfree(&found);
+	}
 	dio_ready(_metadata, dio_src_open(&self->src, variant->backing, 0, LEN));
 }
 
