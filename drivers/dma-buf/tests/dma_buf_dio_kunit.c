@@ -4,6 +4,7 @@
  */
 #include <linux/delay.h>
 #include <linux/dma-buf-dio.h>
+#include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 #include <linux/prandom.h>
@@ -23,15 +24,20 @@ static void dio_dev_end(void *data)
 	dma_buf_dio_dev_put(data);
 }
 
-static struct dma_buf_dio_dev *dio_dev(struct kunit *test, const char *name)
+static struct dma_buf_dio_dev *dio_dev_of(struct kunit *test,
+					  struct device *dev)
 {
-	struct device *dev = dma_buf_fake_device(test, name, DMA_BIT_MASK(64));
 	struct dma_buf_dio_dev *ddev = dma_buf_dio_dev_alloc(dev);
 
 	KUNIT_ASSERT_NOT_NULL(test, ddev);
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, dio_dev_end, ddev));
 	return ddev;
+}
+
+static struct dma_buf_dio_dev *dio_dev(struct kunit *test, const char *name)
+{
+	return dio_dev_of(test, dma_buf_fake_device(test, name, DMA_BIT_MASK(64)));
 }
 
 static void dio_close_action(void *data)
@@ -281,24 +287,91 @@ static void dio_error(struct kunit *test)
 	}
 }
 
-/* A caller that learns of several errors late is told the first. */
-static void dio_first_error(struct kunit *test)
+static void dio_no_sync(struct device *dev, dma_addr_t addr, size_t len,
+			enum dma_data_direction dir)
 {
-	struct dma_buf_dio_dev *a = dio_dev(test, "a"), *b = dio_dev(test, "b");
+}
+
+static size_t dio_max_mapping_size(struct device *dev)
+{
+	return SZ_256K;
+}
+
+static const struct dma_map_ops dio_coherent_ops = {
+};
+
+static const struct dma_map_ops dio_sync_ops = {
+	.sync_single_for_cpu	= dio_no_sync,
+	.sync_single_for_device	= dio_no_sync,
+};
+
+static const struct dma_map_ops dio_bounce_ops = {
+	.sync_single_for_cpu	= dio_no_sync,
+	.sync_single_for_device	= dio_no_sync,
+	.max_mapping_size	= dio_max_mapping_size,
+};
+
+static const struct dio_coherent_param {
+	const char *desc;
+	const struct dma_map_ops *dma_ops;
+	const struct dma_buf_ops *ops;
+	int error;
+} dio_coherent_params[] = {
+	{ "coherent", &dio_coherent_ops, &dma_buf_fake_sgt_ops, 0 },
+	{ "exporter with sg table", &dio_sync_ops, &dma_buf_fake_sgt_ops,
+	  -EOPNOTSUPP },
+	{ "exporter with segments", &dio_sync_ops, &dma_buf_fake_seg_ops, 0 },
+	{ "bounced sg table", &dio_bounce_ops, &dma_buf_fake_sgt_ops,
+	  -EOPNOTSUPP },
+	{ "bounced segments", &dio_bounce_ops, &dma_buf_fake_seg_ops,
+	  -EOPNOTSUPP },
+};
+
+KUNIT_ARRAY_PARAM_DESC(dio_coherent, dio_coherent_params, desc);
+
+/* Does the device see what the CPU does, and if not, who sees to that? */
+static void dio_coherent(struct kunit *test)
+{
+	const struct dio_coherent_param *p = test->param_value;
+	struct dma_buf_dio_dev *ddev;
+	struct dma_buf_dio_map *map;
 	struct dma_buf_fake *fake;
 	struct dma_buf_dio *dio;
+	struct device *dev;
+
+	if (!IS_ENABLED(CONFIG_ARCH_HAS_DMA_OPS))
+		kunit_skip(test, "devices have no operations for DMA");
+
+	dev = dma_buf_fake_device(test, "disk", DMA_BIT_MASK(64));
+	set_dma_ops(dev, p->dma_ops);
+	KUNIT_ASSERT_EQ(test, 0,
+			dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(64)));
+	ddev = dio_dev_of(test, dev);
+	fake = dma_buf_fake_export(test, p->ops, dio_seg, ARRAY_SIZE(dio_seg));
+	dio = dio_open(fake, DMA_FROM_DEVICE);
+
+	map = dma_buf_dio_get_map(dio, ddev);
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(map), p->error);
+	KUNIT_EXPECT_EQ(test, dio->error, p->error);
+	dma_buf_fake_expect(fake, !p->error, 1);
+}
+
+/* Real IOMMUs are coherent enough, whatever the kernel is there to debug. */
+static void dio_iommu(struct kunit *test)
+{
+	struct device *dev = dma_buf_fake_iommu_device(test);
+	struct dma_buf_dio_map *map;
+	struct dma_buf_fake *fake;
+	struct dma_buf_dio *dio;
+
+	/* As its driver does */
+	KUNIT_ASSERT_EQ(test, 0, dma_set_mask(dev, dma_get_mask(dev)));
 
 	fake = dma_buf_fake_export(test, &dma_buf_fake_sgt_ops,
 				   dio_seg, ARRAY_SIZE(dio_seg));
 	dio = dio_open(fake, DMA_FROM_DEVICE);
-
-	fake->map_error = -EREMOTEIO;
-	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(dma_buf_dio_get_map(dio, a)),
-			-EREMOTEIO);
-	fake->map_error = -ENXIO;
-	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(dma_buf_dio_get_map(dio, b)),
-			-ENXIO);
-	KUNIT_EXPECT_EQ(test, dio->error, -EREMOTEIO);
+	map = dma_buf_dio_get_map(dio, dio_dev_of(test, dev));
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(map), 0);
 }
 
 static void dio_revoke(struct kunit *test)
@@ -364,6 +437,7 @@ static void dio_kill(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, map_b->segs->nr, ARRAY_SIZE(dio_seg));
 
 	/* Whether it was mapped there before or not */
+	KUNIT_EXPECT_NULL(test, dma_buf_dio_find_map(dio, a));
 	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(dma_buf_dio_get_map(late, a)),
 			-ENODEV);
 	KUNIT_EXPECT_EQ(test, late->error, -ENODEV);
@@ -403,6 +477,35 @@ static void dio_close_after_put(struct kunit *test)
 	dio_close(test, dio);
 	KUNIT_EXPECT_EQ(test, kref_read(&dev->kobj.kref), refs - 1);
 	dma_buf_fake_expect(fake, 0, 1);
+}
+
+/* A device that is wanted is kept, too, and only the last one is. */
+static void dio_want(struct kunit *test)
+{
+	struct device *dev = dma_buf_fake_device(test, "a", DMA_BIT_MASK(64));
+	struct dma_buf_dio_dev *a = dma_buf_dio_dev_alloc(dev);
+	unsigned int refs = kref_read(&dev->kobj.kref);
+	struct dma_buf_dio_dev *b = dio_dev(test, "b");
+	struct dma_buf_fake *fake;
+	struct dma_buf_dio *dio;
+
+	KUNIT_ASSERT_NOT_NULL(test, a);
+	fake = dma_buf_fake_export(test, &dma_buf_fake_sgt_ops,
+				   dio_seg, ARRAY_SIZE(dio_seg));
+	dio = dio_open(fake, DMA_FROM_DEVICE);
+
+	dma_buf_dio_want_map(dio, a);
+	dma_buf_dio_want_map(dio, a);
+	KUNIT_EXPECT_PTR_EQ(test, dio->want, a);
+	dma_buf_dio_dev_put(a);
+	KUNIT_EXPECT_EQ(test, kref_read(&dev->kobj.kref), refs);
+
+	dma_buf_dio_want_map(dio, b);
+	KUNIT_EXPECT_PTR_EQ(test, dio->want, b);
+	KUNIT_EXPECT_EQ(test, kref_read(&dev->kobj.kref), refs - 1);
+
+	dio_close(test, dio);
+	dma_buf_fake_expect(fake, 0, 0);
 }
 
 /*
@@ -484,8 +587,9 @@ static void dio_first_use(struct kunit *test)
 	for (i = 0; i < nr; i++)
 		dio_job_start(&jobs[i], dio_job_get_map, dio, ddev[i % 2]);
 	wait_for_completion(&fake->stopped);
-	for (i = 0; i < nr; i++)
-		dio_expect_waiting(test, &jobs[i]);
+	dio_expect_waiting(test, &jobs[0]);
+	for (i = 1; i < nr; i++)
+		KUNIT_EXPECT_FALSE(test, READ_ONCE(jobs[i].done));
 	complete(&fake->go);
 
 	for (i = 0; i < nr; i++) {
@@ -628,10 +732,12 @@ static struct kunit_case dma_buf_dio_cases[] = {
 	KUNIT_CASE(dio_attachment),
 	KUNIT_CASE(dio_index),
 	KUNIT_CASE_PARAM(dio_error, dio_error_gen_params),
-	KUNIT_CASE(dio_first_error),
+	KUNIT_CASE_PARAM(dio_coherent, dio_coherent_gen_params),
+	KUNIT_CASE(dio_iommu),
 	KUNIT_CASE(dio_revoke),
 	KUNIT_CASE(dio_kill),
 	KUNIT_CASE(dio_close_after_put),
+	KUNIT_CASE(dio_want),
 	KUNIT_CASE(dio_first_use),
 	KUNIT_CASE(dio_kill_waits_for_close),
 	KUNIT_CASE(dio_close_waits_for_kill),

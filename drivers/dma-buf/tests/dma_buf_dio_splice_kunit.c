@@ -9,9 +9,7 @@
 #include <linux/anon_inodes.h>
 #include <linux/delay.h>
 #include <linux/dma-buf-dio.h>
-#include <linux/dma-buf-mapping.h>
 #include <linux/dma-fence.h>
-#include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 #include <linux/file.h>
@@ -36,10 +34,11 @@ static const struct dma_buf_segment splice_seg[] = {
  * struct splice_test - a file that is read to a buffer
  * @test: the test
  * @fake: the buffer
- * @dev: the device of the disk that the file is on
- * @ddev: that disk
+ * @ddev: the disk of the file
  * @file: the file
+ * @cannot_map: a map has to be asked for
  * @ret: what each read returns, %ALL for as much as it was asked for
+ * @ret_last: what the others return
  * @hook: called in each read
  * @hook_at: the read to call @hook in
  * @nr: number of reads
@@ -48,11 +47,11 @@ static const struct dma_buf_segment splice_seg[] = {
 struct splice_test {
 	struct kunit *test;
 	struct dma_buf_fake *fake;
-	struct device *dev;
 	struct dma_buf_dio_dev *ddev;
 	struct file *file;
 
-	ssize_t ret[8];
+	bool cannot_map;
+	ssize_t ret[8], ret_last;
 	void (*hook)(struct splice_test *s);
 	unsigned int hook_at;
 
@@ -78,22 +77,31 @@ static ssize_t splice_read_iter(struct kiocb *kiocb, struct iov_iter *iter)
 	KUNIT_EXPECT_TRUE(test, kiocb->ki_flags & IOCB_DIRECT);
 	/* An exporter must not have to wait for a disk */
 	KUNIT_EXPECT_FALSE(test, dma_resv_is_locked(s->fake->dmabuf->resv));
-	if (WARN_ON(i >= ARRAY_SIZE(s->read)))
-		return -EIO;
+	map = dma_buf_dio_find_map(iter->dmabuf, s->ddev);
+	if (!map && s->cannot_map) {
+		dma_buf_dio_want_map(iter->dmabuf, s->ddev);
+		map = ERR_PTR(-EAGAIN);
+	} else if (!map) {
+		map = dma_buf_dio_get_map(iter->dmabuf, s->ddev);
+	} else {
+		/* This should have ended before it came here */
+		KUNIT_EXPECT_FALSE(test, map->revoked);
+	}
 
-	map = dma_buf_dio_get_map(iter->dmabuf, s->ddev);
-	s->read[i].pos = kiocb->ki_pos;
-	s->read[i].offset = iter->iov_offset;
-	s->read[i].len = iov_iter_count(iter);
-	s->read[i].nth_map = atomic_read(&s->fake->maps);
+	if (i < ARRAY_SIZE(s->read)) {
+		s->read[i].pos = kiocb->ki_pos;
+		s->read[i].offset = iter->iov_offset;
+		s->read[i].len = iov_iter_count(iter);
+		s->read[i].nth_map = atomic_read(&s->fake->maps);
+	}
 	if (s->hook && s->hook_at == i)
 		s->hook(s);
-	/* That is all that a bio can say */
+	/* These are among what a bio can say, and others are not */
 	if (IS_ERR(map))
-		return -EIO;
+		return map == ERR_PTR(-EAGAIN) ? -EAGAIN : -EIO;
 
-	KUNIT_EXPECT_FALSE(test, i != s->hook_at && map->revoked);
-	ret = min_t(ssize_t, s->ret[i], iov_iter_count(iter));
+	ret = i < ARRAY_SIZE(s->ret) ? s->ret[i] : s->ret_last;
+	ret = min_t(ssize_t, ret, iov_iter_count(iter));
 	if (ret > 0) {
 		iov_iter_advance(iter, ret);
 		kiocb->ki_pos += ret;
@@ -140,10 +148,11 @@ splice_test_init(struct kunit *test, const struct dma_buf_ops *ops,
 	s->test = test;
 	for (i = 0; i < ARRAY_SIZE(s->ret); i++)
 		s->ret[i] = ALL;
+	s->ret_last = ALL;
 
 	s->fake = dma_buf_fake_export(test, ops, seg, nr);
-	s->dev = dma_buf_fake_device(test, "disk", DMA_BIT_MASK(64));
-	s->ddev = dma_buf_dio_dev_alloc(s->dev);
+	s->ddev = dma_buf_dio_dev_alloc(dma_buf_fake_device(test, "disk",
+							    DMA_BIT_MASK(64)));
 	KUNIT_ASSERT_NOT_NULL(test, s->ddev);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, splice_dev_end,
 							   s->ddev));
@@ -226,7 +235,7 @@ static void splice_chunks(struct kunit *test)
 static void splice_large(struct kunit *test)
 {
 	static const struct dma_buf_segment seg[] = {
-		{ 0x100000000, 6ULL * SZ_1G & SIZE_MAX },
+		{ 0x10000000, 6ULL * SZ_1G & SIZE_MAX },
 	};
 	struct splice_test *s = splice_test_init(test, &dma_buf_fake_seg_ops,
 						 seg, ARRAY_SIZE(seg));
@@ -343,6 +352,69 @@ static void splice_revoke(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M + SZ_16M, 0),
 			SZ_64M + SZ_16M);
 	dma_buf_fake_expect(s->fake, 0, 3);
+}
+
+/* A bio noticed that in the middle of a chunk, so it is read again. */
+static void splice_revoke_in_chunk(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+
+	s->hook = splice_invalidate;
+	s->hook_at = 1;
+	s->ret[1] = -EAGAIN;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), SZ_64M);
+	KUNIT_EXPECT_EQ(test, s->nr, 3);
+	splice_expect_read(s, 1, CHUNK, CHUNK, CHUNK);
+	splice_expect_read(s, 2, CHUNK, CHUNK, CHUNK);
+	KUNIT_EXPECT_EQ(test, s->read[1].nth_map, 1);
+	KUNIT_EXPECT_EQ(test, s->read[2].nth_map, 2);
+	dma_buf_fake_expect(s->fake, 0, 2);
+	KUNIT_EXPECT_EQ(test, splice_counter(s), SZ_64M);
+}
+
+/* Where bios are submitted from a place that no map can be made at. */
+static void splice_want(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+
+	s->cannot_map = true;
+	KUNIT_EXPECT_EQ(test, splice_to(s, SZ_4K, SZ_8K, SZ_64M, 0), SZ_64M);
+	KUNIT_EXPECT_EQ(test, s->nr, 3);
+	splice_expect_read(s, 0, SZ_8K, SZ_4K, CHUNK);
+	splice_expect_read(s, 1, SZ_8K, SZ_4K, CHUNK);
+	splice_expect_read(s, 2, SZ_8K + CHUNK, SZ_4K + CHUNK, CHUNK);
+	dma_buf_fake_expect(s->fake, 0, 1);
+
+	/* And again there, with a map that has to end */
+	s->hook = splice_invalidate;
+	s->hook_at = 1;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), SZ_64M);
+	KUNIT_EXPECT_EQ(test, s->nr, 4);
+	splice_expect_read(s, 2, CHUNK, CHUNK, CHUNK);
+	splice_expect_read(s, 3, CHUNK, CHUNK, CHUNK);
+	dma_buf_fake_expect(s->fake, 0, 3);
+
+	s->hook = NULL;
+	splice_fail_map(s);
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), -EREMOTEIO);
+	KUNIT_EXPECT_EQ(test, s->nr, 1);
+}
+
+/* A device that is never ready is not asked for ever. */
+static void splice_again(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(s->ret); i++)
+		s->ret[i] = -EAGAIN;
+	s->ret_last = -EAGAIN;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), -EAGAIN);
+	KUNIT_EXPECT_GT(test, s->nr, 1);
+
+	s->ret[0] = ALL;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), CHUNK);
+	KUNIT_EXPECT_EQ(test, splice_counter(s), CHUNK);
 }
 
 static const struct splice_stop_param {
@@ -463,11 +535,8 @@ static void splice_fence_signal(struct work_struct *work)
 	dma_fence_signal(f->fence);
 }
 
-static struct splice_fence *splice_add_fence(struct splice_test *s,
-					     enum dma_resv_usage usage)
+static struct splice_fence *splice_new_fence(struct kunit *test)
 {
-	struct dma_resv *resv = s->fake->dmabuf->resv;
-	struct kunit *test = s->test;
 	struct splice_fence *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, f);
@@ -477,6 +546,14 @@ static struct splice_fence *splice_add_fence(struct splice_test *s,
 		       dma_fence_context_alloc(1), 1);
 	INIT_DELAYED_WORK(&f->work, splice_fence_signal);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, splice_fence_end, f));
+	return f;
+}
+
+static struct splice_fence *splice_add_fence(struct splice_test *s,
+					     enum dma_resv_usage usage)
+{
+	struct splice_fence *f = splice_new_fence(s->test);
+	struct dma_resv *resv = s->fake->dmabuf->resv;
 
 	dma_resv_lock(resv, NULL);
 	if (!dma_resv_reserve_fences(resv, 1))
@@ -530,6 +607,24 @@ static void splice_fence(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_4K, SPLICE_F_NONBLOCK), SZ_4K);
 }
 
+static void splice_expect_moved(struct splice_test *s)
+{
+	KUNIT_EXPECT_TRUE(s->test, dma_fence_is_signaled(s->fake->move));
+}
+
+/* An exporter that moves the buffer when it is pinned may not be done then. */
+static void splice_move(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+	struct splice_fence *f = splice_new_fence(test);
+
+	s->fake->move = f->fence;
+	s->hook = splice_expect_moved;
+	schedule_delayed_work(&f->work, msecs_to_jiffies(50));
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_4K, 0), SZ_4K);
+	KUNIT_EXPECT_EQ(test, s->nr, 1);
+}
+
 /* A disk takes its time, and no fence may do that. */
 static void splice_no_fence(struct kunit *test)
 {
@@ -561,189 +656,21 @@ static void splice_fdinfo(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, strstr(m.buf, "\ndio_write_bytes:\t0\n"));
 }
 
-/*
- * A device that sees memory only after its caches were told.  The calls that do
- * so are recorded.
- */
-static struct {
-	dma_addr_t addr;
-	size_t len;
-	enum dma_data_direction dir;
-	bool for_cpu;
-} splice_sync_calls[32];
-
-static unsigned int splice_sync_nr;
-
-static const struct dma_buf_segment splice_sync_seg[] = {
-	{ DMA_BUF_FAKE_PHYS + 0x200, 3 * PAGE_SIZE - 0x200 },
-	{ DMA_BUF_FAKE_PHYS + SZ_64M, PAGE_SIZE + 0x800 },
-};
-
-static void splice_sync_call(dma_addr_t addr, size_t len,
-			     enum dma_data_direction dir, bool for_cpu)
-{
-	unsigned int i = splice_sync_nr++;
-
-	if (i >= ARRAY_SIZE(splice_sync_calls))
-		return;
-	splice_sync_calls[i].addr = addr;
-	splice_sync_calls[i].len = len;
-	splice_sync_calls[i].dir = dir;
-	splice_sync_calls[i].for_cpu = for_cpu;
-}
-
-static void splice_sync_for_cpu(struct device *dev, dma_addr_t addr, size_t len,
-				enum dma_data_direction dir)
-{
-	splice_sync_call(addr, len, dir, true);
-}
-
-static void splice_sync_for_device(struct device *dev, dma_addr_t addr,
-				   size_t len, enum dma_data_direction dir)
-{
-	splice_sync_call(addr, len, dir, false);
-}
-
-static dma_addr_t splice_sync_map_phys(struct device *dev, phys_addr_t phys,
-				       size_t len, enum dma_data_direction dir,
-				       unsigned long attrs)
-{
-	return phys;
-}
-
-static void splice_sync_unmap_phys(struct device *dev, dma_addr_t addr,
-				   size_t len, enum dma_data_direction dir,
-				   unsigned long attrs)
-{
-}
-
-static size_t splice_sync_max_mapping_size(struct device *dev)
-{
-	return SZ_256K;
-}
-
-static const struct dma_map_ops splice_sync_dma_ops = {
-	.map_phys		= splice_sync_map_phys,
-	.unmap_phys		= splice_sync_unmap_phys,
-	.sync_single_for_cpu	= splice_sync_for_cpu,
-	.sync_single_for_device	= splice_sync_for_device,
-};
-
-static const struct dma_map_ops splice_bounce_dma_ops = {
-	.map_phys		= splice_sync_map_phys,
-	.unmap_phys		= splice_sync_unmap_phys,
-	.sync_single_for_cpu	= splice_sync_for_cpu,
-	.sync_single_for_device	= splice_sync_for_device,
-	.max_mapping_size	= splice_sync_max_mapping_size,
-};
-
-/* A real mapping, as the DMA debugging code looks for it. */
-static struct dma_buf_segments *
-splice_sync_map_segments(struct dma_buf_attachment *attach,
-			 enum dma_data_direction dir)
-{
-	struct phys_vec vec[ARRAY_SIZE(splice_sync_seg)];
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(vec); i++) {
-		vec[i].paddr = splice_sync_seg[i].addr;
-		vec[i].len = splice_sync_seg[i].len;
-	}
-	return dma_buf_phys_map_segments(attach, vec, ARRAY_SIZE(vec), dir,
-					 DMA_ATTR_MMIO);
-}
-
-static struct splice_test *splice_sync_init(struct kunit *test,
-					    const struct dma_map_ops *dma_ops)
-{
-	struct dma_buf_ops *ops;
-	struct splice_test *s;
-
-	if (!IS_ENABLED(CONFIG_ARCH_HAS_DMA_OPS))
-		kunit_skip(test, "all devices see what the CPU does");
-
-	ops = kunit_kzalloc(test, sizeof(*ops), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, ops);
-	*ops = dma_buf_fake_seg_ops;
-	ops->map_segments = splice_sync_map_segments;
-	ops->unmap_segments = dma_buf_phys_unmap_segments;
-	s = splice_test_init(test, ops, splice_sync_seg,
-			     ARRAY_SIZE(splice_sync_seg));
-	set_dma_ops(s->dev, dma_ops);
-	KUNIT_ASSERT_EQ(test, 0, dma_coerce_mask_and_coherent(s->dev,
-							      DMA_BIT_MASK(64)));
-	splice_sync_nr = 0;
-	return s;
-}
-
-/* The next calls are for these bytes of the buffer; no piece leaves its page. */
-static unsigned int splice_expect_sync(struct kunit *test, unsigned int i,
-				       size_t offset, size_t len, bool for_cpu)
-{
-	const struct dma_buf_segment *seg = splice_sync_seg;
-
-	for (; offset >= seg->len; seg++)
-		offset -= seg->len;
-
-	while (len) {
-		size_t n;
-
-		KUNIT_ASSERT_LT(test, i, splice_sync_nr);
-		KUNIT_ASSERT_LT(test, i, ARRAY_SIZE(splice_sync_calls));
-		n = splice_sync_calls[i].len;
-		KUNIT_ASSERT_EQ(test, splice_sync_calls[i].addr, seg->addr + offset);
-		KUNIT_ASSERT_LE(test, offset_in_page(seg->addr + offset) + n, PAGE_SIZE);
-		KUNIT_ASSERT_LE(test, n, min(len, seg->len - offset));
-		KUNIT_ASSERT_EQ(test, splice_sync_calls[i].for_cpu, for_cpu);
-		KUNIT_ASSERT_EQ(test, splice_sync_calls[i].dir, DMA_FROM_DEVICE);
-		len -= n;
-		offset += n;
-		if (offset == seg->len) {
-			offset = 0;
-			seg++;
-		}
-		i++;
-	}
-	return i;
-}
-
-static void splice_sync(struct kunit *test)
-{
-	struct splice_test *s = splice_sync_init(test, &splice_sync_dma_ops);
-	size_t size = s->fake->dmabuf->size;
-	size_t mem_pos = 0x600, done = 3 * PAGE_SIZE;
-	unsigned int i;
-
-	/* All before the disk may write, then what it wrote for the CPU */
-	s->ret[0] = done;
-	KUNIT_EXPECT_EQ(test, splice_to(s, mem_pos, 0, size - mem_pos, 0), done);
-	i = splice_expect_sync(test, 0, 0, size, false);
-	i = splice_expect_sync(test, i, mem_pos, done, true);
-	KUNIT_EXPECT_EQ(test, splice_sync_nr, i);
-}
-
-/* Bouncing would undo what others write to the buffer meanwhile. */
-static void splice_no_bounce(struct kunit *test)
-{
-	struct splice_test *s = splice_sync_init(test, &splice_bounce_dma_ops);
-
-	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_4K, 0), -EOPNOTSUPP);
-	KUNIT_EXPECT_EQ(test, splice_sync_nr, 0);
-}
-
 static struct kunit_case dma_buf_dio_splice_cases[] = {
 	KUNIT_CASE(splice_chunks),
 	KUNIT_CASE(splice_large),
 	KUNIT_CASE_PARAM(splice_end, splice_end_gen_params),
 	KUNIT_CASE(splice_map_error),
 	KUNIT_CASE(splice_revoke),
+	KUNIT_CASE(splice_revoke_in_chunk),
+	KUNIT_CASE(splice_want),
+	KUNIT_CASE(splice_again),
 	KUNIT_CASE_PARAM(splice_stop, splice_stop_gen_params),
 	KUNIT_CASE_PARAM(splice_refuse, splice_refuse_gen_params),
 	KUNIT_CASE_PARAM(splice_fence, splice_fence_gen_params),
+	KUNIT_CASE(splice_move),
 	KUNIT_CASE(splice_no_fence),
 	KUNIT_CASE(splice_fdinfo),
-	KUNIT_CASE(splice_sync),
-	KUNIT_CASE(splice_no_bounce),
 	{}
 };
 

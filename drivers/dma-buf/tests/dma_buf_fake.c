@@ -5,6 +5,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 #include <linux/file.h>
+#include <linux/pci.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <kunit/device.h>
@@ -57,6 +58,14 @@ static int dma_buf_fake_pin(struct dma_buf_attachment *attach)
 	dma_buf_fake_expect_locked(fake);
 	if (fake->pin_error)
 		return fake->pin_error;
+	if (fake->move) {
+		int ret = dma_resv_reserve_fences(fake->dmabuf->resv, 1);
+
+		if (ret)
+			return ret;
+		dma_resv_add_fence(fake->dmabuf->resv, fake->move,
+				   DMA_RESV_USAGE_KERNEL);
+	}
 	atomic_inc(&fake->pinned);
 	atomic_inc(&fake->pins);
 	return 0;
@@ -314,6 +323,33 @@ struct device *dma_buf_fake_device(struct kunit *test, const char *name,
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 	KUNIT_ASSERT_EQ(test, 0, dma_coerce_mask_and_coherent(dev, mask));
 	return dev;
+}
+
+static void dma_buf_fake_put_device(void *dev)
+{
+	put_device(dev);
+}
+
+/**
+ * dma_buf_fake_iommu_device - borrow a device that is behind an IOMMU
+ * @test: the test, which is skipped if there is none
+ *
+ * The device is not told of any address, so it does not use them.
+ */
+struct device *dma_buf_fake_iommu_device(struct kunit *test)
+{
+	struct pci_dev *pdev = NULL;
+
+	for_each_pci_dev(pdev)
+		if (dma_get_merge_boundary(&pdev->dev))
+			break;
+	if (!pdev)
+		kunit_skip(test, "no PCI device behind an IOMMU");
+
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, dma_buf_fake_put_device,
+						  &pdev->dev));
+	return &pdev->dev;
 }
 
 MODULE_DESCRIPTION("KUnit tests for direct I/O between files and dma-bufs");

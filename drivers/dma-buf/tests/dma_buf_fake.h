@@ -24,6 +24,7 @@
  * @seg: its segments
  * @nr: number of segments
  * @no_cpu_list: the sg tables have DMA addresses only
+ * @move: pinning begins a move, which this fence is the end of
  * @attach_error: errno for attach
  * @pin_error: errno for pin
  * @map_error: errno for map
@@ -46,6 +47,7 @@ struct dma_buf_fake {
 	const struct dma_buf_segment *seg;
 	unsigned int nr;
 	bool no_cpu_list;
+	struct dma_fence *move;
 
 	int attach_error;
 	int pin_error;
@@ -75,5 +77,6 @@ void dma_buf_fake_expect(struct dma_buf_fake *fake, int now, int ever);
 
 struct device *dma_buf_fake_device(struct kunit *test, const char *name,
 				   u64 mask);
+struct device *dma_buf_fake_iommu_device(struct kunit *test);
 
 #endif /* _DMA_BUF_FAKE_H */
