@@ -77,6 +77,7 @@ static ssize_t splice_read_iter(struct kiocb *kiocb, struct iov_iter *iter)
 	KUNIT_EXPECT_TRUE(test, kiocb->ki_flags & IOCB_DIRECT);
 	/* An exporter must not have to wait for a disk */
 	KUNIT_EXPECT_FALSE(test, dma_resv_is_locked(s->fake->dmabuf->resv));
+
 	map = dma_buf_dio_find_map(iter->dmabuf, s->ddev);
 	if (!map && s->cannot_map) {
 		dma_buf_dio_want_map(iter->dmabuf, s->ddev);
