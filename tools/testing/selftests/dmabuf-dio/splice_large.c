@@ -66,16 +66,19 @@ FIXTURE_TEARDOWN(splice_long)
 {
 }
 
-/* Longer than any command, at an offset that no command boundary likes. */
+/*
+ * Longer than any command, and into contiguous memory longer than what is
+ * transferred in one go; at an offset that no boundary likes.
+ */
 TEST_F_TIMEOUT(splice_long, one_call, TIMEOUT)
 {
-	size_t size = 12 * DIO_MIB;
+	size_t size = (variant->exporter == &dio_heap ? 36 : 12) * DIO_MIB;
 	struct dio_src src;
 	struct dio_buf buf;
 
 	if (!dio_ready(_metadata,
 		       dio_src_open(&src, variant->backing, 0, size) ?:
-		       dio_buf_alloc(&buf, variant->exporter, 16 * DIO_MIB)))
+		       dio_buf_alloc(&buf, variant->exporter, size + 4 * DIO_MIB)))
 		return;
 	EXPECT_TRUE(dio_transfer(&src, src.block, &buf, DIO_MIB + 3 * src.block,
 				 size - src.block));
