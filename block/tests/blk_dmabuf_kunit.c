@@ -218,7 +218,7 @@ static void blk_dmabuf_test_no_merge(struct kunit *test)
 	}
 	blk_finish_plug(&plug);
 	for (i = 0; i < nr; i++)
-		KUNIT_EXPECT_EQ(test, fake_bio_wait(&a[i]), BLK_STS_OK);
+		KUNIT_EXPECT_TRUE(test, fake_bio_wait(&a[i]) == BLK_STS_OK);
 
 	KUNIT_EXPECT_EQ(test, d->nr_reqs, c->nr_reqs);
 	for (i = 0; i < d->nr_reqs; i++) {
@@ -238,7 +238,7 @@ static void expect_refused(struct fake_disk *d, const struct fake_buf *b)
 
 	fake_init_bio(&bio, d->disk->part0, b, 0, 0, SZ_4K);
 	KUNIT_EXPECT_EQ(d->test, submit_bio_wait(&bio), -EOPNOTSUPP);
-	KUNIT_EXPECT_EQ(d->test, bio.bi_status, BLK_STS_NOTSUPP);
+	KUNIT_EXPECT_TRUE(d->test, bio.bi_status == BLK_STS_NOTSUPP);
 	bio_uninit(&bio);
 	KUNIT_EXPECT_EQ(d->test, d->nr_reqs, 0);
 	KUNIT_EXPECT_EQ(d->test, atomic_read(&b->maps), 0);
@@ -347,14 +347,13 @@ static void blk_dmabuf_test_refused_clone(struct kunit *test)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, clone);
 	KUNIT_ASSERT_EQ(test, 0, blk_rq_prep_clone(clone, rq, NULL, GFP_KERNEL,
 						   NULL, NULL));
-	KUNIT_EXPECT_EQ(test, blk_insert_cloned_request(clone),
-			BLK_STS_NOTSUPP);
+	KUNIT_EXPECT_TRUE(test, blk_insert_cloned_request(clone) == BLK_STS_NOTSUPP);
 	blk_rq_unprep_clone(clone);
 	blk_mq_free_request(clone);
 	KUNIT_EXPECT_EQ(test, lower->nr_reqs, 0);
 
 	fake_disk_end_held(upper, BLK_STS_OK);
-	KUNIT_EXPECT_EQ(test, fake_bio_wait(a), BLK_STS_OK);
+	KUNIT_EXPECT_TRUE(test, fake_bio_wait(a) == BLK_STS_OK);
 }
 
 /* What would need pages refuses the iterator. */
@@ -460,7 +459,7 @@ static void blk_dmabuf_test_nowait(struct kunit *test)
 	fake_init_bio(&bio, d->disk->part0, b, 0, 0, SZ_4K);
 	bio.bi_opf |= REQ_NOWAIT;
 	KUNIT_EXPECT_EQ(test, submit_bio_wait(&bio), -EAGAIN);
-	KUNIT_EXPECT_EQ(test, bio.bi_status, BLK_STS_AGAIN);
+	KUNIT_EXPECT_TRUE(test, bio.bi_status == BLK_STS_AGAIN);
 	bio_uninit(&bio);
 	expect_wanted(d, b);
 
@@ -544,7 +543,7 @@ static void blk_dmabuf_test_revoked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&b->unmaps), 0);
 
 	fake_disk_end_held(d, BLK_STS_OK);
-	KUNIT_EXPECT_EQ(test, fake_bio_wait(f), BLK_STS_OK);
+	KUNIT_EXPECT_TRUE(test, fake_bio_wait(f) == BLK_STS_OK);
 
 	/* A new transfer has a new map */
 	fake_buf_close(b);

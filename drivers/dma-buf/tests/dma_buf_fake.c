@@ -335,6 +335,8 @@ static void dma_buf_fake_put_device(void *dev)
  * @test: the test, which is skipped if there is none
  *
  * The device is not told of any address, so it does not use them.
+ *
+ * Returns: the device, which the test gives back when it ends.
  */
 struct device *dma_buf_fake_iommu_device(struct kunit *test)
 {
