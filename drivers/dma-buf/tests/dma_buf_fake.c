@@ -259,6 +259,8 @@ static void dma_buf_fake_put(void *data)
  * @ops: one of those above
  * @seg: the segments, of which nothing is copied
  * @nr: number of segments
+ *
+ * Returns: the buffer and what is known of it.
  */
 struct dma_buf_fake *dma_buf_fake_export(struct kunit *test,
 					 const struct dma_buf_ops *ops,
@@ -314,6 +316,8 @@ void dma_buf_fake_expect(struct dma_buf_fake *fake, int now, int ever)
  * @test: the test, at the end of which the device goes away
  * @name: its name
  * @mask: what it can address
+ *
+ * Returns: the device.
  */
 struct device *dma_buf_fake_device(struct kunit *test, const char *name,
 				   u64 mask)
