@@ -107,6 +107,11 @@ blk_status_t blk_dmabuf_check_bio(struct bio *bio)
 	    bio_integrity(bio))
 		return BLK_STS_NOTSUPP;
 
+	/* Maps are made for one direction */
+	if (WARN_ON_ONCE(op_is_write(bio_op(bio)) !=
+			 (bio->bi_dmabuf->dir == DMA_TO_DEVICE)))
+		return BLK_STS_IOERR;
+
 	/* A driver that submits to other queues has no DMA device */
 	if (!ddev)
 		return BLK_STS_OK;
