@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# Inside the guest: every kselftest program of a directory (as installed by
-# kselftest), its output in DIO_OUT; then what the kernel's checkers found.
+# Inside the guest: the programs of a directory (as installed by kselftest) that
+# DIO_OUT/list names, their output in DIO_OUT; then what the kernel's checkers
+# found.
 #
 # usage: sh tests.sh KSELFTEST_DIR TIMEOUT
 
@@ -13,14 +14,15 @@ cd "$dir" || exit 1
 # others want the memory too.
 echo 2048 >/proc/sys/vm/nr_overcommit_hugepages
 while IFS=: read -r collection program; do
-	log=$DIO_OUT/$(printf '%s' "$collection:$program" | tr '/' '-').tap
+	log=$DIO_OUT/$(printf '%s' "$collection:$program" | tr '/ ' '--').tap
 	echo "$collection:$program"
 	(
 		cd "$dir/$collection" || exit 1
-		timeout -k 10 "$limit" "./$program" >"$log" 2>&1 </dev/null
+		# shellcheck disable=SC2086 # a program and its arguments
+		timeout -k 10 "$limit" ./$program >"$log" 2>&1 </dev/null
 		echo "exit status $?" >>"$log"
 	)
-done <kselftest-list.txt
+done <"$DIO_OUT/list"
 if [ -e /sys/kernel/debug/kmemleak ]; then
 	echo kmemleak
 	# Twice: an object may be on its way between two lists in the first.
