@@ -101,6 +101,7 @@ blk_status_t blk_dmabuf_check_bio(struct bio *bio)
 {
 	struct block_device *bdev = bio->bi_bdev;
 	struct dma_buf_dio_dev *ddev = bdev->bd_disk->dmabuf_dev;
+	bool to_device = bio->bi_dmabuf->dir == DMA_TO_DEVICE;
 	struct dma_buf_dio_map *map;
 
 	if (!blk_dmabuf_supported(bdev) || bio_has_crypt_ctx(bio) ||
@@ -108,8 +109,7 @@ blk_status_t blk_dmabuf_check_bio(struct bio *bio)
 		return BLK_STS_NOTSUPP;
 
 	/* Maps are made for one direction */
-	if (WARN_ON_ONCE(op_is_write(bio_op(bio)) !=
-			 (bio->bi_dmabuf->dir == DMA_TO_DEVICE)))
+	if (WARN_ON_ONCE(op_is_write(bio_op(bio)) != to_device))
 		return BLK_STS_IOERR;
 
 	/* A driver that submits to other queues has no DMA device */

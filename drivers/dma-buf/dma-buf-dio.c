@@ -184,6 +184,15 @@ static bool dma_buf_dio_coherent(struct dma_buf_dio_map *map)
 	return true;
 }
 
+/*
+ * The whole buffer is mapped, and a part of it is filled.  From a mapping with
+ * DMA_FROM_DEVICE nobody may expect that the CPU's data in the rest survives.
+ */
+static enum dma_data_direction dma_buf_dio_map_dir(struct dma_buf_dio *dio)
+{
+	return dio->dir == DMA_FROM_DEVICE ? DMA_BIDIRECTIONAL : dio->dir;
+}
+
 static int dma_buf_dio_map_segments(struct dma_buf_dio_map *map)
 {
 	struct dma_buf_dio *dio = map->dio;
@@ -196,7 +205,7 @@ static int dma_buf_dio_map_segments(struct dma_buf_dio_map *map)
 	if (ret)
 		return ret;
 
-	segs = dma_buf_map_segments(map->attach, dio->dir);
+	segs = dma_buf_map_segments(map->attach, dma_buf_dio_map_dir(dio));
 	if (IS_ERR(segs)) {
 		ret = PTR_ERR(segs);
 		goto err_unpin;
@@ -216,7 +225,7 @@ static int dma_buf_dio_map_segments(struct dma_buf_dio_map *map)
 
 err_unmap:
 	kvfree(map->start);
-	dma_buf_unmap_segments(map->attach, segs, dio->dir);
+	dma_buf_unmap_segments(map->attach, segs, dma_buf_dio_map_dir(dio));
 err_unpin:
 	dma_buf_unpin(map->attach);
 	return ret;
@@ -268,7 +277,8 @@ static void dma_buf_dio_end_map(struct dma_buf_dio_map *map)
 	lockdep_assert_held(&map->ddev->sem);
 
 	dma_resv_lock(dio->dmabuf->resv, NULL);
-	dma_buf_unmap_segments(map->attach, map->segs, dio->dir);
+	dma_buf_unmap_segments(map->attach, map->segs,
+			       dma_buf_dio_map_dir(dio));
 	dma_buf_unpin(map->attach);
 	dma_resv_unlock(dio->dmabuf->resv);
 	dma_buf_detach(dio->dmabuf, map->attach);

@@ -104,8 +104,10 @@ static void dio_one_map_per_device(struct kunit *test)
 
 static void dio_attachment(struct kunit *test)
 {
-	static const enum dma_data_direction dirs[] = {
-		DMA_FROM_DEVICE, DMA_TO_DEVICE,
+	/* How it is opened, and how it is mapped */
+	static const enum dma_data_direction dirs[][2] = {
+		{ DMA_FROM_DEVICE, DMA_BIDIRECTIONAL },
+		{ DMA_TO_DEVICE, DMA_TO_DEVICE },
 	};
 	static const struct dma_buf_ops * const ops[] = {
 		&dma_buf_fake_sgt_ops, &dma_buf_fake_unpinned_ops,
@@ -121,14 +123,14 @@ static void dio_attachment(struct kunit *test)
 		fake = dma_buf_fake_export(test, ops[i],
 					   dio_seg, ARRAY_SIZE(dio_seg));
 		for (j = 0; j < ARRAY_SIZE(dirs); j++) {
-			dio = dio_open(fake, dirs[j]);
+			dio = dio_open(fake, dirs[j][0]);
 			map = dma_buf_dio_get_map(dio, ddev);
 			KUNIT_ASSERT_NOT_ERR_OR_NULL(test, map);
 
 			/* Else exporters would move device memory, or refuse */
 			KUNIT_EXPECT_TRUE(test, map->attach->peer2peer);
 			KUNIT_EXPECT_TRUE(test, dma_buf_attach_revocable(map->attach));
-			KUNIT_EXPECT_EQ(test, fake->dir, dirs[j]);
+			KUNIT_EXPECT_EQ(test, fake->dir, dirs[j][1]);
 			dma_buf_fake_expect(fake, 1, j + 1);
 
 			dio_close(test, dio);

@@ -228,7 +228,7 @@ static void splice_chunks(struct kunit *test)
 
 	/* One mapping for each call, whatever the number of chunks */
 	dma_buf_fake_expect(s->fake, 0, 4);
-	KUNIT_EXPECT_EQ(test, s->fake->dir, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_EQ(test, s->fake->dir, DMA_BIDIRECTIONAL);
 	KUNIT_EXPECT_EQ(test, splice_counter(s), SZ_4K + CHUNK + CHUNK + 1 +
 			SZ_64M + SZ_16M - SZ_4K);
 }
