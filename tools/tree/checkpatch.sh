@@ -5,6 +5,8 @@
 # "Does MAINTAINERS need updating?" is answered here, for each new file, by
 # get_maintainer: a section other than "THE REST" must cover it.
 checkpatch_series() (
+	# Its Python scripts need Debian's modules.
+	PATH=/usr/bin:$PATH
 	cp_tree=$(mktemp -d "$cache/tmp.XXXXXX") || exit 1
 	list=$(mktemp "$cache/tmp.XXXXXX") || exit 1
 	trap 'rm -rf "$list" "$list.new" "$cp_tree"' EXIT
