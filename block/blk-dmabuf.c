@@ -21,6 +21,7 @@
 #include <linux/blk-integrity.h>
 #include <linux/blk-mq-dma.h>
 #include <linux/dma-buf-dio.h>
+#include <trace/events/dma_buf_dio.h>
 #include "blk.h"
 #include "blk-dmabuf.h"
 
@@ -75,8 +76,10 @@ int blk_dmabuf_bio_set_checked(struct bio *bio, struct iov_iter *iter,
 			       unsigned int mem_align_mask,
 			       unsigned int len_align_mask)
 {
-	if (!blk_dmabuf_supported(bio->bi_bdev) || bio_has_crypt_ctx(bio))
-		return -EOPNOTSUPP;
+	if (!blk_dmabuf_supported(bio->bi_bdev))
+		return dma_buf_dio_refuse(iter->dmabuf, DMA_BUF_DIO_DISK);
+	if (bio_has_crypt_ctx(bio))
+		return dma_buf_dio_refuse(iter->dmabuf, DMA_BUF_DIO_FILE);
 	if (iter->iov_offset & mem_align_mask)
 		return -EINVAL;
 
@@ -105,8 +108,10 @@ blk_status_t blk_dmabuf_check_bio(struct bio *bio)
 	struct dma_buf_dio_map *map;
 
 	if (!blk_dmabuf_supported(bdev) || bio_has_crypt_ctx(bio) ||
-	    bio_integrity(bio))
+	    bio_integrity(bio)) {
+		dma_buf_dio_refuse(bio->bi_dmabuf, DMA_BUF_DIO_DISK);
 		return BLK_STS_NOTSUPP;
+	}
 
 	/* Maps are made for one direction */
 	if (WARN_ON_ONCE(op_is_write(bio_op(bio)) != to_device))
@@ -262,7 +267,7 @@ int blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
 
 	/* The disk may have been formatted with integrity data since */
 	if (!blk_dmabuf_supported(bio->bi_bdev))
-		return -EOPNOTSUPP;
+		return dma_buf_dio_refuse(bio->bi_dmabuf, DMA_BUF_DIO_DISK);
 
 	/* What follows a bio that was sent back need not try */
 	if (!map && READ_ONCE(bio->bi_dmabuf->want))
@@ -338,6 +343,11 @@ bool blk_dmabuf_map_iter_start(struct request *rq, struct blk_dma_iter *iter)
 	iter->iter.dmabuf_idx =
 		dma_buf_dio_map_index(iter->iter.dmabuf,
 				      bio->bi_iter.bi_flat_offset);
+	trace_dma_buf_dio_command(iter->iter.dmabuf, disk_devt(rq->q->disk),
+				  op_is_write(req_op(rq)),
+				  bio->bi_iter.bi_flat_offset,
+				  bio->bi_iter.bi_size,
+				  blk_rq_nr_phys_segments(rq));
 	return blk_dmabuf_map_iter_next(rq, iter);
 }
 

@@ -34,8 +34,10 @@
 #include <linux/rwsem.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/splice.h>
 #include <linux/uio.h>
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/dma_buf_dio.h>
 
 /*
  * What a revoking exporter has to wait for at most, in bytes of disk I/O.
@@ -214,7 +216,7 @@ static int dma_buf_dio_map_segments(struct dma_buf_dio_map *map)
 
 	ret = dma_buf_dio_build_index(map);
 	if (!ret && !dma_buf_dio_coherent(map))
-		ret = -EOPNOTSUPP;
+		ret = dma_buf_dio_refuse(dio, DMA_BUF_DIO_MAPPING);
 	if (ret)
 		goto err_unmap;
 
@@ -259,6 +261,7 @@ dma_buf_dio_make_map(struct dma_buf_dio *dio, struct dma_buf_dio_dev *ddev)
 	if (ret)
 		goto err_detach;
 
+	trace_dma_buf_dio_map(dmabuf, ddev->dev, map->segs->nr);
 	kref_get(&ddev->kref);
 	return map;
 
@@ -485,10 +488,10 @@ static bool dma_buf_dio_revoked(struct dma_buf_dio *dio)
 	return false;
 }
 
-static ssize_t dma_buf_dio_read_chunk(struct dma_buf_dio *dio,
-				      struct file *file, loff_t pos,
-				      size_t offset, size_t len)
+static ssize_t dma_buf_dio_rw_chunk(struct dma_buf_dio *dio, struct file *file,
+				    loff_t pos, size_t offset, size_t len)
 {
+	bool write = dio->dir == DMA_TO_DEVICE;
 	struct kiocb kiocb;
 	struct iov_iter iter;
 	ssize_t ret;
@@ -497,11 +500,15 @@ static ssize_t dma_buf_dio_read_chunk(struct dma_buf_dio *dio,
 	kiocb.ki_pos = pos;
 	/* O_DIRECT may be changed by fcntl() at any time */
 	if (!(kiocb.ki_flags & IOCB_DIRECT))
-		return -EOPNOTSUPP;
+		return dma_buf_dio_refuse(dio, DMA_BUF_DIO_BUFFERED);
 
 	dio->error = 0;
-	iov_iter_dmabuf(&iter, ITER_DEST, dio, offset, len);
-	ret = file->f_op->read_iter(&kiocb, &iter);
+	iov_iter_dmabuf(&iter, write ? ITER_SOURCE : ITER_DEST, dio, offset,
+			len);
+	if (write)
+		ret = file->f_op->write_iter(&kiocb, &iter);
+	else
+		ret = file->f_op->read_iter(&kiocb, &iter);
 	WARN_ON_ONCE(ret == -EIOCBQUEUED);
 
 	/* A bio cannot carry every errno */
@@ -528,19 +535,36 @@ static int dma_buf_dio_remap(struct dma_buf_dio *dio)
 	return PTR_ERR_OR_ZERO(map);
 }
 
-/* Fills the buffer in chunks; a short one is the last. */
-static ssize_t dma_buf_dio_read(struct dma_buf_dio *dio, struct file *file,
-				loff_t pos, size_t offset, size_t len)
+/**
+ * dma_buf_dio_rw - direct I/O between a file and a dma-buf
+ * @dio: the buffer
+ * @file: the file, with O_DIRECT and %FOP_DMABUF, open for what @dio says
+ * @pos: offset in @file in bytes
+ * @offset: offset in the buffer in bytes
+ * @len: number of bytes, not beyond the end of the buffer
+ *
+ * In chunks, between which an exporter that revokes the buffer gets its turn;
+ * a short one is the last.
+ *
+ * Context: may sleep; the caller holds no lock.
+ *
+ * Returns: the number of bytes moved, or what the first chunk failed with:
+ * -EOPNOTSUPP if it cannot go direct, for which &dma_buf_dio.reason may say
+ * why, or what the exporter, the file system or the disk returned.
+ */
+ssize_t dma_buf_dio_rw(struct dma_buf_dio *dio, struct file *file, loff_t pos,
+		       size_t offset, size_t len)
 {
 	unsigned int tries = 0;
 	size_t done = 0;
 	ssize_t ret;
 
+	dio->reason = DMA_BUF_DIO_DIRECT;
 	for (;;) {
 		size_t n = min_t(size_t, len - done, DMA_BUF_DIO_CHUNK);
 
-		ret = dma_buf_dio_read_chunk(dio, file, pos + done,
-					     offset + done, n);
+		ret = dma_buf_dio_rw_chunk(dio, file, pos + done,
+					   offset + done, n);
 		if (ret == -EAGAIN && !dio->error &&
 		    tries++ < DMA_BUF_DIO_TRIES) {
 			ret = dma_buf_dio_remap(dio);
@@ -560,80 +584,4 @@ static ssize_t dma_buf_dio_read(struct dma_buf_dio *dio, struct file *file,
 		cond_resched();
 	}
 	return done ? done : ret;
-}
-
-/* A dynamic importer waits itself, and for writers also as a reader. */
-static int dma_buf_dio_wait_fences(struct dma_buf_dio *dio, unsigned int flags)
-{
-	enum dma_resv_usage usage =
-		dma_resv_usage_rw(dio->dir == DMA_FROM_DEVICE);
-	struct dma_resv *resv = dio->dmabuf->resv;
-	long ret;
-
-	if (flags & SPLICE_F_NONBLOCK)
-		return dma_resv_test_signaled(resv, usage) ? 0 : -EAGAIN;
-
-	ret = dma_resv_wait_timeout(resv, usage, true, MAX_SCHEDULE_TIMEOUT);
-	return ret < 0 ? ret : 0;
-}
-
-/**
- * dma_buf_dio_splice - move data between a file and a dma-buf
- * @mem: file of the dma-buf
- * @mem_pos: offset in the dma-buf in bytes
- * @file: the other file, with O_DIRECT
- * @pos: offset in @file in bytes
- * @len: number of bytes, not 0
- * @rw: %READ to fill the buffer from @file; %WRITE is not supported yet
- * @flags: SPLICE_F_*; %SPLICE_F_NONBLOCK refuses to wait for fences
- *
- * Implements &file_operations.splice_memory for dma-bufs, which also says
- * what has been checked.
- *
- * What @file and its disk require of @pos, @mem_pos and @len is as for
- * O_DIRECT read(2); @len is shortened to the end of the buffer and that of the
- * file.
- *
- * Returns: the number of bytes that are in the buffer, or 0 at the end of
- * @file, or
- *
- *  - -ENOSPC: @mem_pos is at or after the end of the buffer;
- *  - -EINVAL: @file is neither a regular file nor a block device, or is not
- *    aligned as it needs to be;
- *  - -EOPNOTSUPP: @file, its disk, the extent of it at @pos, or the mapping of
- *    the buffer does not allow to go direct; nothing was moved;
- *  - -EAGAIN or -ERESTARTSYS: a fence of the buffer is not signaled;
- *  - what the exporter, the file system or the disk returned.
- */
-ssize_t dma_buf_dio_splice(struct file *mem, loff_t mem_pos,
-			   struct file *file, loff_t pos, size_t len,
-			   int rw, unsigned int flags)
-{
-	struct dma_buf *dmabuf = mem->private_data;
-	struct inode *inode = file_inode(file);
-	struct dma_buf_dio *dio;
-	ssize_t ret;
-
-	if (rw != READ)
-		return -EOPNOTSUPP;
-	if (!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode))
-		return -EINVAL;
-	if (!(file->f_op->fop_flags & FOP_DMABUF) || IS_DAX(inode))
-		return -EOPNOTSUPP;
-	if (mem_pos >= dmabuf->size)
-		return -ENOSPC;
-	len = min_t(size_t, len, dmabuf->size - mem_pos);
-
-	dio = dma_buf_dio_open(dmabuf, DMA_FROM_DEVICE);
-	if (!dio)
-		return -ENOMEM;
-
-	ret = dma_buf_dio_wait_fences(dio, flags);
-	if (!ret)
-		ret = dma_buf_dio_read(dio, file, pos, mem_pos, len);
-	if (ret > 0)
-		atomic64_add(ret, &dmabuf->dio_read_bytes);
-
-	dma_buf_dio_close(dio);
-	return ret;
 }

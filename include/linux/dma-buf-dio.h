@@ -21,6 +21,28 @@
 struct device;
 struct dma_buf_dio_dev;
 struct file;
+struct pipe_inode_info;
+struct seq_file;
+
+/**
+ * enum dma_buf_dio_reason - why data was copied
+ * @DMA_BUF_DIO_DIRECT: it was not
+ * @DMA_BUF_DIO_BUFFERED: the file is not open with O_DIRECT
+ * @DMA_BUF_DIO_FILE: the file, or its file system, or the state that it is in
+ * @DMA_BUF_DIO_ALIGNMENT: of the offset, the length, or the device address
+ * @DMA_BUF_DIO_HOLE: no data, or data with no block of its own, on the disk
+ * @DMA_BUF_DIO_DISK: the disk or its driver does not take part
+ * @DMA_BUF_DIO_MAPPING: the disk does not see the buffer as the CPU does
+ */
+enum dma_buf_dio_reason {
+	DMA_BUF_DIO_DIRECT,
+	DMA_BUF_DIO_BUFFERED,
+	DMA_BUF_DIO_FILE,
+	DMA_BUF_DIO_ALIGNMENT,
+	DMA_BUF_DIO_HOLE,
+	DMA_BUF_DIO_DISK,
+	DMA_BUF_DIO_MAPPING,
+};
 
 /**
  * struct dma_buf_dio - a dma-buf opened for direct I/O
@@ -41,6 +63,9 @@ struct dma_buf_dio {
 	 * can carry only some of them.
 	 */
 	int error;
+
+	/** @reason: why it was refused to go direct, by who refused first. */
+	enum dma_buf_dio_reason reason;
 
 	/**
 	 * @want: a device that a bio found no map for, with a reference; to be
@@ -115,6 +140,22 @@ dma_buf_dio_map_index(const struct dma_buf_dio_map *map, size_t offset)
 	return lo;
 }
 
+/**
+ * dma_buf_dio_refuse - say why something cannot go direct
+ * @dio: the buffer
+ * @reason: the reason
+ *
+ * Context: any, while @dio is open.
+ *
+ * Returns: -EOPNOTSUPP
+ */
+static inline int dma_buf_dio_refuse(struct dma_buf_dio *dio,
+				     enum dma_buf_dio_reason reason)
+{
+	WRITE_ONCE(dio->reason, reason);
+	return -EOPNOTSUPP;
+}
+
 #ifdef CONFIG_DMA_SHARED_BUFFER
 struct dma_buf_dio *dma_buf_dio_open(struct dma_buf *dmabuf,
 				     enum dma_data_direction dir);
@@ -132,9 +173,18 @@ struct dma_buf_dio_map *dma_buf_dio_get_map(struct dma_buf_dio *dio,
 void dma_buf_dio_want_map(struct dma_buf_dio *dio,
 			  struct dma_buf_dio_dev *ddev);
 
+ssize_t dma_buf_dio_rw(struct dma_buf_dio *dio, struct file *file, loff_t pos,
+		       size_t offset, size_t len);
+
+void dma_buf_dio_show_fdinfo(struct seq_file *m, struct dma_buf *dmabuf);
 ssize_t dma_buf_dio_splice(struct file *mem, loff_t mem_pos,
 			   struct file *file, loff_t pos, size_t len,
 			   int rw, unsigned int flags);
+ssize_t dma_buf_splice_read(struct file *mem, loff_t *ppos,
+			    struct pipe_inode_info *pipe, size_t len,
+			    unsigned int flags);
+ssize_t dma_buf_splice_write(struct pipe_inode_info *pipe, struct file *mem,
+			     loff_t *ppos, size_t len, unsigned int flags);
 #else
 static inline struct dma_buf_dio_dev *dma_buf_dio_dev_alloc(struct device *dev)
 {

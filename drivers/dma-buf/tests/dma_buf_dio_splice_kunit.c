@@ -164,6 +164,7 @@ splice_test_init(struct kunit *test, const struct dma_buf_ops *ops,
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, splice_file_end,
 							   s->file));
 	file_inode(s->file)->i_mode |= S_IFREG;
+	i_size_write(file_inode(s->file), LLONG_MAX / 2);
 	splice_set_flags(s->file, O_RDONLY | O_DIRECT);
 	return s;
 }
@@ -197,7 +198,7 @@ static void splice_expect_read(struct splice_test *s, unsigned int i,
 
 static u64 splice_counter(struct splice_test *s)
 {
-	return atomic64_read(&s->fake->dmabuf->dio_read_bytes);
+	return atomic64_read(&s->fake->dmabuf->dio.direct[READ]);
 }
 
 static void splice_chunks(struct kunit *test)
@@ -260,14 +261,14 @@ static const struct splice_end_param {
 	unsigned int nr;	/* reads expected */
 	ssize_t result;
 } splice_end_params[] = {
-	{ "short", { SZ_4K, ALL }, 1, SZ_4K },
-	{ "short later", { ALL, SZ_8K, ALL }, 2, CHUNK + SZ_8K },
-	{ "almost a chunk", { ALL, CHUNK - 1, ALL }, 2, 2 * CHUNK - 1 },
+	{ "short", { SZ_4K, 0, ALL }, 2, SZ_4K },
+	{ "short later", { ALL, SZ_8K, 0 }, 3, CHUNK + SZ_8K },
+	{ "short and on", { SZ_4K, SZ_8K, 0 }, 3, SZ_4K + SZ_8K },
+	{ "almost a chunk", { ALL, CHUNK - 1, -EILSEQ }, 3, 2 * CHUNK - 1 },
 	{ "end of file", { 0, ALL }, 1, 0 },
-	{ "end of file at a chunk", { ALL, 0, ALL }, 2, CHUNK },
+	{ "end of file at a chunk", { ALL, 0, 0 }, 3, CHUNK },
 	{ "error", { -EILSEQ, ALL }, 1, -EILSEQ },
-	{ "error later", { ALL, -EILSEQ, ALL }, 2, CHUNK },
-	{ "error last", { ALL, ALL, -EILSEQ }, 3, 2 * CHUNK },
+	{ "error later", { ALL, -EILSEQ, -EILSEQ }, 3, CHUNK },
 };
 
 KUNIT_ARRAY_PARAM_DESC(splice_end, splice_end_params, desc);
@@ -421,10 +422,10 @@ static void splice_again(struct kunit *test)
 static const struct splice_stop_param {
 	const char *desc;
 	void (*hook)(struct splice_test *s);
-	unsigned int nr;	/* reads after it was called in the first one */
+	unsigned int nr;	/* attempts after it was called in the first one */
 } splice_stop_params[] = {
-	{ "buffer revoked for good", splice_revoke_and_fail_map, 1 },
-	{ "disk gone", splice_kill, 1 },
+	{ "buffer revoked for good", splice_revoke_and_fail_map, 2 },
+	{ "disk gone", splice_kill, 2 },
 	{ "not direct any more", splice_buffered, 0 },
 	{ "signal", splice_signal, 0 },
 };
@@ -458,10 +459,10 @@ static const struct splice_refuse_param {
 } splice_refuse_params[] = {
 	{ "file", S_IFREG, &splice_fops, O_DIRECT, 0, READ, SZ_4K, SZ_8K },
 	{ "block device", S_IFBLK, &splice_fops, O_DIRECT, 0, READ, 0, SZ_8K },
-	{ "writing", S_IFREG, &splice_fops, O_DIRECT, 0, WRITE, 0, -EOPNOTSUPP },
-	{ "directory", S_IFDIR, &splice_fops, O_DIRECT, 0, READ, 0, -EINVAL },
-	{ "character device", S_IFCHR, &splice_fops, O_DIRECT, 0, READ, 0, -EINVAL },
-	{ "no type", 0, &splice_fops, O_DIRECT, 0, READ, 0, -EINVAL },
+	{ "writing", S_IFREG, &splice_fops, O_DIRECT, 0, WRITE, 0, -EINVAL },
+	{ "directory", S_IFDIR, &splice_fops, O_DIRECT, 0, READ, 0, -EOPNOTSUPP },
+	{ "character device", S_IFCHR, &splice_fops, O_DIRECT, 0, READ, 0, -EOPNOTSUPP },
+	{ "no type", 0, &splice_fops, O_DIRECT, 0, READ, 0, -EOPNOTSUPP },
 	{ "file system", S_IFREG, &splice_other_fops, O_DIRECT, 0, READ, 0, -EOPNOTSUPP },
 	{ "buffered", S_IFREG, &splice_fops, 0, 0, READ, 0, -EOPNOTSUPP },
 	{ "DAX", S_IFREG, &splice_fops, O_DIRECT, S_DAX, READ, 0,
@@ -490,7 +491,8 @@ static void splice_refuse(struct kunit *test)
 	splice_set_flags(s->file, O_RDONLY | p->flags);
 
 	KUNIT_EXPECT_EQ(test, mem->f_op->splice_memory(mem, p->mem_pos, s->file,
-						       0, SZ_8K, p->rw, 0),
+						       0, SZ_8K, p->rw,
+						       SPLICE_F_NOCOPY),
 			p->result);
 	KUNIT_EXPECT_EQ(test, s->nr, p->result > 0);
 	KUNIT_EXPECT_EQ(test, splice_counter(s), max_t(ssize_t, p->result, 0));
@@ -498,6 +500,186 @@ static void splice_refuse(struct kunit *test)
 
 	inode->i_mode = mode;
 	inode->i_flags &= ~p->inode_flags;
+}
+
+/*
+ * A file of SPLICE_MIX_SIZE bytes, of which direct I/O may read what is aligned
+ * to SPLICE_MIX_ALIGN and not in the hole.  What it says to have put into the
+ * buffer directly is not there, and all other bytes are their offset.
+ */
+#define SPLICE_MIX_ALIGN	SZ_4K
+#define SPLICE_MIX_HOLE		SZ_64K
+#define SPLICE_MIX_HOLE_END	(SZ_64K + SZ_8K)
+#define SPLICE_MIX_SIZE		(SZ_4M + SZ_4K + 123)
+
+struct splice_mix {
+	struct splice_test *s;
+	u8 *vaddr;
+	char did[64];		/* D: direct, C: copied, -: refused */
+	enum dma_buf_dio_reason refuse;
+};
+
+static u8 splice_mix_byte(loff_t pos)
+{
+	return pos ^ pos >> 8 ^ pos >> 16;
+}
+
+static ssize_t splice_mix_read_iter(struct kiocb *kiocb, struct iov_iter *iter)
+{
+	struct splice_mix *mix = kiocb->ki_filp->private_data;
+	struct kunit *test = mix->s->test;
+	bool direct = iov_iter_is_dmabuf(iter);
+	loff_t pos = kiocb->ki_pos;
+	size_t n = iov_iter_count(iter), i;
+	char *did = mix->did + strlen(mix->did);
+
+	KUNIT_EXPECT_EQ(test, !!(kiocb->ki_flags & IOCB_DIRECT), direct);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mix->s->fake->cpu_access), !direct);
+
+	if (pos >= SPLICE_MIX_SIZE)
+		return 0;
+	n = min_t(u64, n, SPLICE_MIX_SIZE - pos);
+	if (did < mix->did + sizeof(mix->did) - 1)
+		*did = direct ? 'D' : 'C';
+	if (direct) {
+		KUNIT_EXPECT_TRUE(test, IS_ALIGNED(pos | iov_iter_count(iter),
+						   SPLICE_MIX_ALIGN));
+		if (mix->refuse) {
+			*did = '-';
+			return dma_buf_dio_refuse(iter->dmabuf, mix->refuse);
+		}
+		if (pos >= SPLICE_MIX_HOLE && pos < SPLICE_MIX_HOLE_END) {
+			*did = '-';
+			return dma_buf_dio_refuse(iter->dmabuf, DMA_BUF_DIO_HOLE);
+		}
+		if (pos < SPLICE_MIX_HOLE)
+			n = min_t(u64, n, SPLICE_MIX_HOLE - pos);
+		/* All that was asked for may be overwritten, so it is */
+		memset(mix->vaddr + iter->iov_offset, 'D', iov_iter_count(iter));
+		iov_iter_advance(iter, n);
+		return n;
+	}
+	for (i = 0; i < n; i++) {
+		u8 byte = splice_mix_byte(pos + i);
+
+		if (!copy_to_iter(&byte, 1, iter))
+			break;
+	}
+	return i;
+}
+
+static int splice_mix_getattr(struct mnt_idmap *idmap, const struct path *path,
+			      struct kstat *stat, u32 request_mask,
+			      unsigned int flags)
+{
+	stat->result_mask |= STATX_DIOALIGN;
+	stat->dio_mem_align = 4;
+	stat->dio_offset_align = SPLICE_MIX_ALIGN;
+	return 0;
+}
+
+static const struct inode_operations splice_mix_iops = {
+	.getattr	= splice_mix_getattr,
+};
+
+static const struct file_operations splice_mix_fops = {
+	.read_iter	= splice_mix_read_iter,
+	.fop_flags	= FOP_DMABUF,
+};
+
+static const struct splice_mix_param {
+	const char *desc;
+	loff_t pos;
+	size_t len;
+	ssize_t result;
+	const char *did;
+	size_t direct;		/* bytes */
+	const char *reason;
+	enum dma_buf_dio_reason refuse;
+	unsigned int file_flags, flags;
+} splice_mix_params[] = {
+	{ "aligned", SZ_4K, SZ_8K, SZ_8K, "D", SZ_8K, "none" },
+	{ "head", SZ_4K - 1, SZ_4K + 1, SZ_4K + 1, "CD", SZ_4K, "alignment" },
+	{ "tail", SZ_4K, SZ_4K + 1, SZ_4K + 1, "DC", SZ_4K, "alignment" },
+	{ "head and tail", 1, SZ_8K + 1, SZ_8K + 1, "CDC", SZ_4K, "alignment" },
+	{ "less than a block", 1, SZ_4K - 2, SZ_4K - 2, "C", 0, "alignment" },
+	{ "across, with no whole block", SZ_4K - 1, 2, 2, "CC", 0, "alignment" },
+	{ "to the hole", SZ_32K, SZ_32K, SZ_32K, "D", SZ_32K, "none" },
+	{ "into the hole", SZ_32K, SZ_32K + SZ_4K, SZ_32K + SZ_4K, "D-C", SZ_32K, "hole" },
+	{ "over the hole", SZ_32K, SZ_2M, SZ_2M, "D-CD", SZ_1M, "hole" },
+	{ "end of file", SZ_4M, SZ_8K, SZ_4K + 123, "D", SZ_4K + 123, "none" },
+	{ "just what the file has", SZ_4M, SZ_4K + 123, SZ_4K + 123, "DC", SZ_4K, "alignment" },
+	{ "after the end", SZ_4M + SZ_8K, SZ_4K, 0, "", 0, "none" },
+	{ "file refuses", SZ_4K, SZ_2M, SZ_2M, "-CC", 0, "file", DMA_BUF_DIO_FILE },
+	{ "disk refuses", 1, SZ_2M, SZ_2M, "C-CC", 0, "disk", DMA_BUF_DIO_DISK },
+	{ "buffered", 1, SZ_2M, SZ_2M, "CC", 0, "buffered", .file_flags = ~0U },
+	{ "no copy", 0, SZ_4K + 1, SZ_4K, "D", SZ_4K, "none", .flags = SPLICE_F_NOCOPY },
+	{ "no copy, head", 1, SZ_8K, -EINVAL, "", 0, "none", .flags = SPLICE_F_NOCOPY },
+	{ "no copy, hole", SZ_64K, SZ_4K, -EOPNOTSUPP, "-", 0, "none",
+	  .flags = SPLICE_F_NOCOPY },
+	{ "no copy, end of file", SZ_4M, SZ_8K, SZ_4K + 123, "D", SZ_4K + 123,
+	  "none", .flags = SPLICE_F_NOCOPY },
+	{ "no copy, after the end", SZ_4M + SZ_8K, SZ_4K, 0, "", 0, "none",
+	  .flags = SPLICE_F_NOCOPY },
+};
+
+KUNIT_ARRAY_PARAM_DESC(splice_mix, splice_mix_params, desc);
+
+/* What goes direct, what is copied and why, and what is left alone. */
+static void splice_mix(struct kunit *test)
+{
+	static const struct dma_buf_segment seg[] = { { 0x10000000, SZ_8M } };
+	const struct splice_mix_param *p = test->param_value;
+	struct splice_mix mix = { .refuse = p->refuse };
+	const size_t offset = SZ_4K + 8;
+	struct splice_test *s;
+	struct inode *inode;
+	char reason[64];
+	struct seq_file m = { .size = SZ_1K };
+	size_t i, copied;
+
+	s = splice_test_init(test, &dma_buf_fake_sgt_ops, seg, ARRAY_SIZE(seg));
+	mix.s = s;
+	mix.vaddr = kvmalloc(SZ_8M, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, mix.vaddr);
+	memset(mix.vaddr, 'P', SZ_8M);
+	s->fake->vaddr = mix.vaddr;
+	inode = file_inode(s->file);
+	inode->i_op = &splice_mix_iops;
+	i_size_write(inode, SPLICE_MIX_SIZE);
+	s->file->f_op = &splice_mix_fops;
+	s->file->private_data = &mix;
+	if (p->file_flags)
+		splice_set_flags(s->file, O_RDONLY);
+
+	KUNIT_EXPECT_EQ(test, splice_to(s, offset, p->pos, p->len, p->flags),
+			p->result);
+	KUNIT_EXPECT_STREQ(test, mix.did, p->did);
+	KUNIT_EXPECT_EQ(test, splice_counter(s), p->direct);
+
+	/* Nothing outside of what was asked for, and the right bytes in it */
+	for (i = 0; i < SZ_8M; i++) {
+		bool inside = i >= offset && i < offset + p->len;
+
+		if (!inside && mix.vaddr[i] != 'P')
+			break;
+		if (inside && i < offset + max_t(ssize_t, p->result, 0) &&
+		    mix.vaddr[i] != 'D' &&
+		    mix.vaddr[i] != splice_mix_byte(p->pos + i - offset))
+			break;
+	}
+	KUNIT_EXPECT_EQ(test, i, SZ_8M);
+	copied = max_t(ssize_t, p->result, 0) - p->direct;
+	KUNIT_EXPECT_EQ(test, atomic64_read(&s->fake->dmabuf->dio.copied[READ]),
+			copied);
+
+	m.buf = kunit_kzalloc(test, m.size, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m.buf);
+	s->fake->dmabuf->file->f_op->show_fdinfo(&m, s->fake->dmabuf->file);
+	snprintf(reason, sizeof(reason), "\ncopy_reason:\t%s\n", p->reason);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(m.buf, reason));
+	kvfree(mix.vaddr);
+	s->fake->vaddr = NULL;
 }
 
 static DEFINE_SPINLOCK(splice_fence_lock);
@@ -668,6 +850,7 @@ static struct kunit_case dma_buf_dio_splice_cases[] = {
 	KUNIT_CASE(splice_again),
 	KUNIT_CASE_PARAM(splice_stop, splice_stop_gen_params),
 	KUNIT_CASE_PARAM(splice_refuse, splice_refuse_gen_params),
+	KUNIT_CASE_PARAM(splice_mix, splice_mix_gen_params),
 	KUNIT_CASE_PARAM(splice_fence, splice_fence_gen_params),
 	KUNIT_CASE(splice_move),
 	KUNIT_CASE(splice_no_fence),

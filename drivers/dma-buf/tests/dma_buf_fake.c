@@ -5,6 +5,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 #include <linux/file.h>
+#include <linux/iosys-map.h>
 #include <linux/pci.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
@@ -106,6 +107,44 @@ static void dma_buf_fake_end_map(struct dma_buf_attachment *attach,
 	KUNIT_EXPECT_EQ(fake->test, dir, fake->dir);
 	attach->priv--;
 	atomic_dec(&fake->mapped);
+}
+
+static int dma_buf_fake_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	struct dma_buf_fake *fake = dmabuf->priv;
+
+	dma_buf_fake_expect_locked(fake);
+	if (!fake->vaddr)
+		return -EINVAL;
+	iosys_map_set_vaddr(map, fake->vaddr);
+	atomic_inc(&fake->vmapped);
+	return 0;
+}
+
+static void dma_buf_fake_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	struct dma_buf_fake *fake = dmabuf->priv;
+
+	dma_buf_fake_expect_locked(fake);
+	atomic_dec(&fake->vmapped);
+}
+
+static int dma_buf_fake_begin_cpu_access(struct dma_buf *dmabuf,
+					 enum dma_data_direction dir)
+{
+	struct dma_buf_fake *fake = dmabuf->priv;
+
+	atomic_inc(&fake->cpu_access);
+	return 0;
+}
+
+static int dma_buf_fake_end_cpu_access(struct dma_buf *dmabuf,
+				       enum dma_data_direction dir)
+{
+	struct dma_buf_fake *fake = dmabuf->priv;
+
+	atomic_dec(&fake->cpu_access);
+	return 0;
 }
 
 /*
@@ -215,6 +254,10 @@ const struct dma_buf_ops dma_buf_fake_sgt_ops = {
 	.unpin		= dma_buf_fake_unpin,
 	.map_dma_buf	= dma_buf_fake_map_sgt,
 	.unmap_dma_buf	= dma_buf_fake_unmap_sgt,
+	.vmap		= dma_buf_fake_vmap,
+	.vunmap		= dma_buf_fake_vunmap,
+	.begin_cpu_access = dma_buf_fake_begin_cpu_access,
+	.end_cpu_access	= dma_buf_fake_end_cpu_access,
 	.release	= dma_buf_fake_release,
 };
 
@@ -246,6 +289,8 @@ static void dma_buf_fake_put(void *data)
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->attached), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->pinned), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->mapped), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->vmapped), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->cpu_access), 0);
 	KUNIT_EXPECT_TRUE(test, list_empty(&fake->dmabuf->attachments));
 
 	dma_buf_put(fake->dmabuf);

@@ -24,6 +24,7 @@
  * @seg: its segments
  * @nr: number of segments
  * @no_cpu_list: the sg tables have DMA addresses only
+ * @vaddr: what the CPU sees of it, if anything
  * @move: pinning begins a move, which this fence is the end of
  * @attach_error: errno for attach
  * @pin_error: errno for pin
@@ -35,6 +36,8 @@
  * @attached: attachments that exist
  * @pinned: pins that exist
  * @mapped: mappings that exist
+ * @vmapped: mappings for the CPU that exist
+ * @cpu_access: times that the CPU has begun and not ended its access
  * @attaches: attachments that were ever made
  * @pins: pins that were ever made
  * @maps: mappings that were ever made
@@ -47,6 +50,7 @@ struct dma_buf_fake {
 	const struct dma_buf_segment *seg;
 	unsigned int nr;
 	bool no_cpu_list;
+	void *vaddr;
 	struct dma_fence *move;
 
 	int attach_error;
@@ -58,7 +62,7 @@ struct dma_buf_fake {
 	struct completion stopped;
 	struct completion go;
 
-	atomic_t attached, pinned, mapped;
+	atomic_t attached, pinned, mapped, vmapped, cpu_access;
 	atomic_t attaches, pins, maps;
 	enum dma_data_direction dir;
 	bool released;
