@@ -831,12 +831,14 @@ static void splice_fdinfo(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, strstr(m.buf, "\ndio_read_bytes:\t0\n"));
 
 	s->ret[0] = 4711;
+	s->ret[1] = 0;
 	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_4M, 0), 4711);
 	m.count = 0;
 	memset(m.buf, 0, m.size);
 	mem->f_op->show_fdinfo(&m, mem);
 	KUNIT_EXPECT_NOT_NULL(test, strstr(m.buf, "\ndio_read_bytes:\t4711\n"));
 	KUNIT_EXPECT_NOT_NULL(test, strstr(m.buf, "\ndio_write_bytes:\t0\n"));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(m.buf, "\ncopy_write_bytes:\t0\n"));
 }
 
 static struct kunit_case dma_buf_dio_splice_cases[] = {
