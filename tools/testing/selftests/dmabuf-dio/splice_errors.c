@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What splice(2) into a dma-buf refuses, as a table: file, buffer, range, flags
- * -> result. Each entry is tried on every disk it can be tried on, and nothing
+ * What splice(2) into a dma-buf refuses if it must not copy, as a table: file,
+ * buffer, range, flags -> result. Each entry is tried on every disk it can be tried on, and nothing
  * may have changed afterwards: not the buffer, not the file, not an offset, not
  * a position, not a counter.
  */
@@ -298,12 +298,6 @@ static int on_btrfs(struct bench *b)
 			      NULL, b->src.where) ?: file_in(b, SIZE);
 }
 
-static int on_f2fs(struct bench *b)
-{
-	return mkfs_and_mount(b, "mkfs.f2fs -f -t 0", "262144", "f2fs",
-			      NULL, b->src.where) ?: file_in(b, SIZE);
-}
-
 /* Stands for all users of the older direct I/O code. */
 static int on_vfat(struct bench *b)
 {
@@ -437,6 +431,8 @@ FIXTURE_VARIANT(refusal)
 	const struct dio_backing *only;	/* what the file needs below it */
 	bool from_end;		/* .in counts from the end of the file */
 	bool in_pos, out_pos;	/* NULL for the offset */
+	bool may_copy;		/* without SPLICE_F_NOCOPY */
+	bool unaligned;		/* this is all that is wrong */
 	bool big_blocks;	/* needs blocks of 4 KiB */
 	loff_t in, out;
 	size_t len;
@@ -457,20 +453,24 @@ FIXTURE_TEARDOWN(refusal)
 
 /* Ranges. */
 ENTRY(nothing_asked)		{ .len = 0, .result = 0 };
-ENTRY(length_one)		{ .len = 1, .result = -EINVAL };
-ENTRY(length_unaligned)		{ .len = LEN + 256, .result = -EINVAL };
-ENTRY(length_half_block)	{ .len = LEN + 512, .big_blocks = true, .result = -EINVAL };
-ENTRY(file_offset_odd)		{ .in = 1, .len = LEN, .result = -EINVAL };
-ENTRY(file_offset_unaligned)	{ .in = 256, .len = LEN, .result = -EINVAL };
-ENTRY(file_offset_half_block)	{ .in = 512, .len = LEN, .big_blocks = true, .result = -EINVAL };
+ENTRY(length_one)		{ .len = 1, .unaligned = true,
+				  .result = -EINVAL };
+ENTRY(file_offset_odd)		{ .in = 1, .len = LEN, .unaligned = true,
+				  .result = -EINVAL };
+ENTRY(file_offset_unaligned)	{ .in = 256, .len = LEN, .unaligned = true,
+				  .result = -EINVAL };
+ENTRY(file_offset_half_block)	{ .in = 512, .len = LEN, .big_blocks = true, .unaligned = true,
+				  .result = -EINVAL };
 ENTRY(file_position_unaligned)	{ .in = 256, .in_pos = true, .len = LEN, .result = -EINVAL };
 ENTRY(file_offset_negative)	{ .in = -DIO_ALIGNED, .len = LEN, .result = -EINVAL };
 ENTRY(file_range_wraps)		{ .in = FILE_ENDS, .len = LEN, .result = -EINVAL };
 ENTRY(file_ended)		{ .from_end = true, .len = LEN, .result = 0 };
 ENTRY(file_ended_before)	{ .in = LEN, .from_end = true, .len = LEN, .result = 0 };
 ENTRY(file_position_ended)	{ .from_end = true, .in_pos = true, .len = LEN, .result = 0 };
-ENTRY(buffer_offset_odd)	{ .out = 1, .len = LEN, .result = -EINVAL };
-ENTRY(buffer_offset_unaligned)	{ .out = 4094, .len = LEN, .result = -EINVAL };
+ENTRY(buffer_offset_odd)	{ .out = 1, .len = LEN, .unaligned = true,
+				  .result = -EINVAL };
+ENTRY(buffer_offset_unaligned)	{ .out = 4094, .len = LEN, .unaligned = true,
+				  .result = -EINVAL };
 ENTRY(buffer_offset_negative)	{ .out = -DIO_ALIGNED, .len = LEN, .result = -EINVAL };
 ENTRY(buffer_range_wraps)	{ .out = FILE_ENDS, .len = LEN, .result = -EINVAL };
 ENTRY(buffer_full)		{ .out = SIZE, .len = LEN, .result = -ENOSPC };
@@ -478,7 +478,7 @@ ENTRY(buffer_ended_before)	{ .out = SIZE + LEN, .len = LEN, .result = -ENOSPC };
 ENTRY(buffer_ended_far_before)	{ .out = 1LL << 40, .len = LEN, .result = -ENOSPC };
 
 /* Flags. */
-ENTRY(flag_unknown)		{ .len = LEN, .flags = 0x10, .result = -EINVAL };
+ENTRY(flag_unknown)		{ .len = LEN, .flags = 0x20, .result = -EINVAL };
 ENTRY(flags_all)		{ .len = LEN, .flags = ~0U, .result = -EINVAL };
 
 /* Access. */
@@ -494,10 +494,10 @@ ENTRY(file_buffered)		{ .file = buffered, .len = LEN, .result = -EOPNOTSUPP };
 ENTRY(file_buffered_position)	{ .file = buffered, .in_pos = true, .out_pos = true,
 				  .len = LEN, .result = -EOPNOTSUPP };
 ENTRY(directory)		{ .file = directory, .len = LEN, .result = -EINVAL };
-ENTRY(proc_file)		{ .file = proc_file, .len = LEN, .result = -EOPNOTSUPP };
-ENTRY(char_device)		{ .file = char_device, .len = LEN, .result = -EINVAL };
+ENTRY(proc_file)		{ .file = proc_file, .len = LEN, .result = -EINVAL };
+ENTRY(char_device)		{ .file = char_device, .len = LEN, .result = -EOPNOTSUPP };
 ENTRY(socket)			{ .file = socket_end, .in_pos = true, .len = LEN,
-				  .result = -EINVAL };
+				  .result = -EOPNOTSUPP };
 ENTRY(socket_with_offset)	{ .file = socket_end, .len = LEN, .result = -ESPIPE };
 
 /* File systems that have not opted in, and files that never can. */
@@ -505,8 +505,6 @@ ENTRY(tmpfs)			{ .file = on_tmpfs, .len = LEN, .result = -EOPNOTSUPP };
 ENTRY(overlayfs)		{ .file = on_overlayfs, .only = &dio_ext4, .len = LEN,
 				  .result = -EOPNOTSUPP };
 ENTRY(btrfs)			{ .file = on_btrfs, .only = &dio_raw, .len = LEN,
-				  .result = -EOPNOTSUPP };
-ENTRY(f2fs)			{ .file = on_f2fs, .only = &dio_raw, .len = LEN,
 				  .result = -EOPNOTSUPP };
 ENTRY(vfat)			{ .file = on_vfat, .only = &dio_raw, .len = LEN,
 				  .result = -EOPNOTSUPP };
@@ -536,24 +534,23 @@ ENTRY(dm_crypt)			{ .file = dm_crypt, .only = &dio_raw, .len = LEN,
 				  .result = -EOPNOTSUPP };
 
 /* The dma-buf at the other end, at both, and at none. */
-ENTRY(from_dmabuf)		{ .file = same_dmabuf, .buffer = read_write, .len = LEN,
-				  .result = -EOPNOTSUPP };
 ENTRY(from_dmabuf_to_read_only)	{ .file = same_dmabuf, .buffer = buffered, .len = LEN,
 				  .result = -EBADF };
 ENTRY(from_dmabuf_to_dmabuf)	{ .file = other_dmabuf, .len = LEN, .result = -EINVAL };
 ENTRY(from_dmabuf_to_itself)	{ .file = same_dmabuf, .len = LEN, .result = -EINVAL };
 ENTRY(from_file_to_file)	{ .buffer = read_write, .len = LEN, .result = -EINVAL };
 
-/* Pipes: as ever. */
+/* Through a pipe everything is copied, and has no offset. */
 ENTRY(pipe_to_dmabuf)		{ .file = pipe_out, .in_pos = true, .out_pos = true,
 				  .len = LEN, .result = -EINVAL };
 ENTRY(pipe_to_dmabuf_offset)	{ .file = pipe_out, .in_pos = true, .len = LEN,
 				  .result = -EINVAL };
-ENTRY(pipe_offset_to_dmabuf)	{ .file = pipe_out, .len = LEN, .result = -ESPIPE };
+ENTRY(pipe_offset_to_dmabuf)	{ .file = pipe_out, .len = LEN, .may_copy = true,
+				  .result = -ESPIPE };
 ENTRY(dmabuf_to_pipe)		{ .file = same_dmabuf, .buffer = pipe_in, .in_pos = true,
 				  .out_pos = true, .len = LEN, .result = -EINVAL };
 ENTRY(dmabuf_to_pipe_offset)	{ .file = same_dmabuf, .buffer = pipe_in, .len = LEN,
-				  .result = -ESPIPE };
+				  .may_copy = true, .result = -ESPIPE };
 
 static loff_t end_of(int fd)
 {
@@ -583,7 +580,8 @@ static void attempt(struct __test_metadata *_metadata,
 
 	ret = splice(in_fd, variant->in_pos ? NULL : &in, out_fd,
 		     variant->out_pos ? NULL : &out, variant->len,
-		     variant->flags);
+		     variant->flags |
+		     (variant->may_copy ? 0 : SPLICE_F_NOCOPY));
 	if (ret < 0)
 		ret = -errno;
 
@@ -606,6 +604,42 @@ static void attempt(struct __test_metadata *_metadata,
 		EXPECT_EQ(SIZE, pread(b->src.fd, now, SIZE, 0));
 		EXPECT_EQ(0, memcmp(b->src.oracle, now, SIZE));
 	}
+}
+
+/* The same, but copying is allowed: the data is that of an ordinary read. */
+static void attempt_copy(struct __test_metadata *_metadata,
+			 FIXTURE_VARIANT(refusal) const *variant,
+			 struct bench *b, int in_fd, int out_fd)
+{
+	static unsigned char want[SIZE];
+	loff_t in = variant->in, out = variant->out;
+	long long before = -1, after = -1;
+	ssize_t want_len, ret;
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", in_fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	want_len = pread(fd, want, variant->len, in);
+	EXPECT_LT(0, want_len);
+	close(fd);
+
+	dio_fdinfo(b->buf.fd, "copy_read_bytes", &before);
+	ret = splice(in_fd, &in, out_fd, &out, variant->len, variant->flags);
+	EXPECT_EQ(want_len, ret)
+		TH_LOG("%s", strerror(errno));
+	if (ret != want_len)
+		return;
+	EXPECT_EQ(variant->in + ret, in);
+	EXPECT_EQ(variant->out + ret, out);
+	dio_fdinfo(b->buf.fd, "copy_read_bytes", &after);
+	EXPECT_LT(before, after);
+	EXPECT_LE(after - before, ret);
+
+	EXPECT_TRUE(dio_is_poison(&b->buf, 0, variant->out));
+	EXPECT_EQ(0, memcmp(b->buf.map + variant->out, want, ret));
+	EXPECT_TRUE(dio_is_poison(&b->buf, out, SIZE - out));
 }
 
 /* 1: tried, 0: this machine cannot. */
@@ -638,6 +672,9 @@ static int try_one(struct __test_metadata *_metadata,
 		TH_LOG("cannot make the buffer: %s", strerror(-out_fd));
 	if (in_fd >= 0 && out_fd >= 0) {
 		attempt(_metadata, variant, &b, in_fd, out_fd);
+		if (!variant->in_pos &&
+		    (variant->result == -EOPNOTSUPP || variant->unaligned))
+			attempt_copy(_metadata, variant, &b, in_fd, out_fd);
 		tried = 1;
 	}
 	if (in_fd >= 0)
@@ -652,7 +689,7 @@ out:
 	return tried;
 }
 
-TEST_F_TIMEOUT(refusal, changes_nothing, TIMEOUT)
+TEST_F_TIMEOUT(refusal, changes_nothing_or_copies, TIMEOUT)
 {
 	int tried = 0, i;
 
@@ -710,6 +747,7 @@ TEST(bounced)
 	const struct dio_exporter *exporters[] = { &dio_heap, &dio_udmabuf };
 	struct bench b = {};
 	int i, e, tried = 0;
+	loff_t in, out;
 	ssize_t ret;
 
 	if (!booted_with("swiotlb=force"))
@@ -729,6 +767,14 @@ TEST(bounced)
 				    dio_is_data(&b.buf, LEN, &b.src, 0, LEN) :
 				    dio_is_poison(&b.buf, LEN, LEN))
 				TH_LOG("%s, splice: %zd", exporters[e]->name, ret);
+
+			/* Where it is refused, it can still be copied */
+			dio_poison(&b.buf, 0, SIZE);
+			in = 0;
+			out = LEN;
+			EXPECT_EQ(LEN, splice(b.src.fd, &in, b.buf.fd, &out,
+					      LEN, 0));
+			EXPECT_TRUE(dio_is_data(&b.buf, LEN, &b.src, 0, LEN));
 			EXPECT_TRUE(dio_is_poison(&b.buf, 0, LEN));
 			EXPECT_TRUE(dio_is_poison(&b.buf, 2 * LEN, SIZE - 2 * LEN));
 			dio_buf_free(&b.buf);

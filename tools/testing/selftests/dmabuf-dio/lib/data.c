@@ -258,7 +258,8 @@ ssize_t dio_splice(int fd_in, loff_t off_in, int fd_out, loff_t off_out,
 		   size_t len)
 {
 	loff_t in = off_in, out = off_out;
-	ssize_t moved = splice(fd_in, &in, fd_out, &out, len, 0);
+	ssize_t moved = splice(fd_in, &in, fd_out, &out, len,
+			       SPLICE_F_NOCOPY);
 	ssize_t step = moved < 0 ? 0 : moved;
 
 	if (moved < 0)

@@ -32,6 +32,10 @@
 /* Multiple of every logical block size in use, hence aligned everywhere. */
 #define DIO_ALIGNED	4096UL
 
+#ifndef SPLICE_F_NOCOPY
+#define SPLICE_F_NOCOPY	0x10
+#endif
+
 /*
  * Functions returning int give 0, -errno, or DIO_SKIP when the machine lacks
  * what the test needs; dio_reason() then says what.
@@ -170,7 +174,7 @@ enum dio_may {
 bool dio_is_data_or(struct dio_buf *buf, size_t off, const struct dio_src *src,
 		    loff_t file_off, size_t len, unsigned int may);
 
-/* splice(2) with both offsets given; returns bytes or -errno. */
+/* splice(2) with both offsets given, all direct; returns bytes or -errno. */
 ssize_t dio_splice(int fd_in, loff_t off_in, int fd_out, loff_t off_out,
 		   size_t len);
 
