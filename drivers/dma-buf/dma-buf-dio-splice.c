@@ -86,6 +86,13 @@ void dma_buf_dio_show_fdinfo(struct seq_file *m, struct dma_buf *dmabuf)
 		   dma_buf_dio_reasons[READ_ONCE(stats->reason)]);
 }
 
+static int dma_buf_splice_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	if (!dmabuf->ops->vmap)
+		return -EOPNOTSUPP;
+	return dma_buf_vmap_unlocked(dmabuf, map);
+}
+
 static bool dma_buf_transfer_streams(const struct dma_buf_transfer *t)
 {
 	umode_t mode = file_inode(t->file)->i_mode;
@@ -230,9 +237,11 @@ static ssize_t dma_buf_transfer_copy(struct dma_buf_transfer *t, loff_t pos,
 	ssize_t ret;
 	int err;
 
-	if (iosys_map_is_null(&t->map) &&
-	    dma_buf_vmap_unlocked(t->dmabuf, &t->map))
-		return -EOPNOTSUPP;
+	if (iosys_map_is_null(&t->map)) {
+		ret = dma_buf_splice_vmap(t->dmabuf, &t->map);
+		if (ret)
+			return ret;
+	}
 
 	ret = dma_buf_begin_cpu_access(t->dmabuf, dir);
 	if (ret)
@@ -382,7 +391,7 @@ static int dma_buf_transfer_wait_fences(struct dma_buf_transfer *t)
  *  - -ENOSPC: @mem_pos is at or after the end of the buffer to be filled;
  *  - -EINVAL: @file cannot be read or written by the kernel; or it would go
  *    direct if it were aligned, and copying was refused;
- *  - -EOPNOTSUPP: the buffer cannot be mapped for the CPU to copy; or it cannot
+ *  - -EOPNOTSUPP: the exporter has no mapping for the CPU to copy; or it cannot
  *    go direct, and copying was refused;
  *  - -EAGAIN or -ERESTARTSYS: a fence of the buffer is not signaled;
  *  - what the exporter, the file system or the disk returned.
@@ -427,7 +436,7 @@ ssize_t dma_buf_dio_splice(struct file *mem, loff_t mem_pos,
  * Implements &file_operations.splice_read by copying.
  *
  * Returns: the number of bytes, 0 at the end of the buffer, -EAGAIN if the pipe
- * is full, -EOPNOTSUPP if the buffer cannot be mapped for the CPU, -ENOMEM, or
+ * is full, -EOPNOTSUPP if the exporter has no mapping for the CPU, -ENOMEM, or
  * what the exporter returned.
  */
 ssize_t dma_buf_splice_read(struct file *mem, loff_t *ppos,
@@ -443,8 +452,9 @@ ssize_t dma_buf_splice_read(struct file *mem, loff_t *ppos,
 		return 0;
 	len = min_t(size_t, len, dmabuf->size - *ppos);
 
-	if (dma_buf_vmap_unlocked(dmabuf, &map))
-		return -EOPNOTSUPP;
+	ret = dma_buf_splice_vmap(dmabuf, &map);
+	if (ret)
+		return ret;
 	ret = dma_buf_begin_cpu_access(dmabuf, DMA_FROM_DEVICE);
 	if (ret)
 		goto out_vunmap;
@@ -501,8 +511,7 @@ static int dma_buf_splice_actor(struct pipe_inode_info *pipe,
  * Implements &file_operations.splice_write by copying.
  *
  * Returns: the number of bytes, -ENOSPC at the end of the buffer, -EOPNOTSUPP
- * if it cannot be mapped for the CPU, or what the exporter or the pipe
- * returned.
+ * if the exporter has no mapping for the CPU, or what it or the pipe returned.
  */
 ssize_t dma_buf_splice_write(struct pipe_inode_info *pipe, struct file *mem,
 			     loff_t *ppos, size_t len, unsigned int flags)
@@ -521,8 +530,9 @@ ssize_t dma_buf_splice_write(struct pipe_inode_info *pipe, struct file *mem,
 		return -ENOSPC;
 	sd.total_len = min_t(size_t, len, dmabuf->size - *ppos);
 
-	if (dma_buf_vmap_unlocked(dmabuf, &map))
-		return -EOPNOTSUPP;
+	ret = dma_buf_splice_vmap(dmabuf, &map);
+	if (ret)
+		return ret;
 	ret = dma_buf_begin_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
 	if (ret)
 		goto out_vunmap;
