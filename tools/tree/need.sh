@@ -98,7 +98,7 @@ need_rust_src() {
 # What boots it.  The guest runs this machine's udev: without it nothing is in
 # /dev/virtio-ports, where virtme-ng's output goes.
 need_boot() {
-	need python3 e2fsprogs xfsprogs util-linux file udev iproute2
+	need python3 e2fsprogs xfsprogs f2fs-tools util-linux file udev iproute2
 	version_ge "$(version_of qemu-system-x86_64 --version)" "$qemu_min" || need_qemu || return 1
 	vng=$cache/vng/bin/virtme-run
 	[ -x "$vng" ] && return

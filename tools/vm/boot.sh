@@ -9,6 +9,7 @@
 boot_disks='
 ext4 512 ext4
 xfs 4096 xfs
+f2fs 512 f2fs
 raw 512 none
 raw4k 4096 none
 prp 512 none
@@ -27,6 +28,7 @@ boot_image() {
 	case $3 in
 	ext4) mkfs.ext4 -q -b 4096 -E lazy_itable_init=0,lazy_journal_init=0 "$image.new" ;;
 	xfs) mkfs.xfs -q -s size="$2" "$image.new" ;;
+	f2fs) mkfs.f2fs -q -f "$image.new" >/dev/null ;;
 	esac || return 1
 	mv "$image.new" "$image"
 }

@@ -16,15 +16,17 @@ for block in /sys/block/nvme*n*; do
 	case $serial in
 	dio-ext4) DIO_EXT4_DEV=/dev/${block##*/} ;;
 	dio-xfs) DIO_XFS_DEV=/dev/${block##*/} ;;
+	dio-f2fs) DIO_F2FS_DEV=/dev/${block##*/} ;;
 	dio-raw) DIO_RAW=/dev/${block##*/} ;;
 	dio-raw4k) DIO_RAW_4K=/dev/${block##*/} ;;
 	dio-prp) DIO_RAW_PRP=/dev/${block##*/} ;;
 	dio-victim) DIO_VICTIM=/dev/${block##*/} ;;
 	esac
 done
-# Of the host's /mnt only the two mount points are in the way.
-mount -t tmpfs none /mnt && mkdir -p /mnt/ext4 /mnt/xfs
-DIO_EXT4=/mnt/ext4 DIO_XFS=/mnt/xfs
-mount -t ext4 "$DIO_EXT4_DEV" "$DIO_EXT4" && mount -t xfs "$DIO_XFS_DEV" "$DIO_XFS" ||
+# Of the host's /mnt only the mount points are in the way.
+mount -t tmpfs none /mnt && mkdir -p /mnt/ext4 /mnt/xfs /mnt/f2fs
+DIO_EXT4=/mnt/ext4 DIO_XFS=/mnt/xfs DIO_F2FS=/mnt/f2fs
+mount -t ext4 "$DIO_EXT4_DEV" "$DIO_EXT4" && mount -t xfs "$DIO_XFS_DEV" "$DIO_XFS" &&
+	mount -t f2fs "$DIO_F2FS_DEV" "$DIO_F2FS" ||
 	echo "lab: the test disks cannot be mounted" >&2
-export DIO_EXT4 DIO_XFS DIO_EXT4_DEV DIO_XFS_DEV DIO_RAW DIO_RAW_4K DIO_RAW_PRP DIO_VICTIM
+export DIO_EXT4 DIO_XFS DIO_F2FS DIO_EXT4_DEV DIO_XFS_DEV DIO_F2FS_DEV DIO_RAW DIO_RAW_4K DIO_RAW_PRP DIO_VICTIM

@@ -2,8 +2,9 @@
 # shellcheck shell=sh
 #
 # Builds kernels of the series: "plain" (gcc) is what measurements and most
-# tests boot, "debug" (clang) has every checker that the tests can stand, "uml"
-# is configured and run by kunit.py.
+# tests boot, "rust" is the same with the Rust exporters in place of those in C,
+# "debug" (clang) is that with every checker that the tests can stand, "uml" is
+# configured and run by kunit.py.
 
 kernel_jobs=$(nproc)
 
@@ -33,6 +34,7 @@ kernel_tip() {
 kernel_fragments() {
 	echo "$repo/tools/vm/vm.config"
 	kernel_kunitconfigs
+	[ "$1" = plain ] || echo "$repo/tools/vm/rust.config"
 	[ "$1" = debug ] || return 0
 	echo "$src/tools/testing/selftests/dmabuf-dio/config"
 	echo "$repo/tools/vm/debug.config"
@@ -93,7 +95,7 @@ kernel_get() {
 	kernel_commit=$(kernel_tip) || return 1
 	kernel_key=$({
 		git -C "$src" rev-parse "$kernel_commit^{tree}"
-		cat "$repo/tools/vm/vm.config" "$repo/tools/vm/kunit.config" "$repo/tools/vm/debug.config"
+		cat "$repo"/tools/vm/*.config
 		rustc --version
 		gcc --version | head -n 1
 		bindgen --version
