@@ -344,7 +344,7 @@ static ssize_t dma_buf_transfer_run(struct dma_buf_transfer *t, loff_t pos,
 		if (ret <= 0)
 			break;
 		done += ret;
-		if (signal_pending(current) || dma_buf_transfer_streams(t))
+		if (task_sigpending(current) || dma_buf_transfer_streams(t))
 			break;
 		cond_resched();
 	} while (done < len);

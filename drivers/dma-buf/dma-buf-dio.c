@@ -577,7 +577,7 @@ ssize_t dma_buf_dio_rw(struct dma_buf_dio *dio, struct file *file, loff_t pos,
 			done += ret;
 		if (ret < 0 || ret < n || done == len)
 			break;
-		if (signal_pending(current))
+		if (task_sigpending(current))
 			break;
 		if (dma_buf_dio_revoked(dio))
 			dma_buf_dio_drop_maps(dio);
