@@ -46,11 +46,19 @@ kernel_kunitconfigs() {
 	git -C "$src" diff --no-renames --diff-filter=A --name-only "$base" HEAD -- '*.kunitconfig' | sed "s|^|$src/|"
 }
 
+# "rust" differs from "plain" in a few objects, and shares all others.
+kernel_obj() {
+	case $1 in
+	rust) echo "$base_dir/obj-plain" ;;
+	*) echo "$base_dir/obj-$1" ;;
+	esac
+}
+
 kernel_make() {
 	case $1 in
 	debug) set -- "$@" "LLVM=-$llvm" ;;
 	esac
-	obj=$base_dir/obj-$1
+	obj=$(kernel_obj "$1")
 	shift
 	nice make -C "$src" O="$obj" -j"$kernel_jobs" "$@"
 }
@@ -58,7 +66,7 @@ kernel_make() {
 # An option that quietly did not take would make tests pass which never ran.
 kernel_config() {
 	variant=$1
-	obj=$base_dir/obj-$variant
+	obj=$(kernel_obj "$variant")
 	mkdir -p "$obj"
 	kernel_fragments "$variant" | while read -r file; do
 		[ -e "$file" ] && cat "$file"
@@ -108,8 +116,8 @@ kernel_get() {
 		[ -e "$kernel/bzImage" ] && exit
 		step "kernel ($1)" kernel_build_here "$1" "$kernel_commit" || exit 1
 		mkdir -p "$kernel" &&
-			cp "$base_dir/obj-$1/.config" "$kernel/config" &&
-			cp "$base_dir/obj-$1/arch/x86/boot/bzImage" "$kernel/bzImage.new" &&
+			obj=$(kernel_obj "$1") && cp "$obj/.config" "$kernel/config" &&
+			cp "$obj/arch/x86/boot/bzImage" "$kernel/bzImage.new" &&
 			mv "$kernel/bzImage.new" "$kernel/bzImage"
 	) || return 1
 	# The newest few are enough.
