@@ -8,7 +8,8 @@
  *  - submission: submit_bio_noacct() refuses what the queue cannot do, and maps
  *    the buffer for the DMA device of the queue, if it was not yet.  Where that
  *    is not possible, the bio does not enter the queue but fails with
- *    BLK_STS_AGAIN, and the submitter makes the map.
+ *    BLK_STS_NOTSUPP, and the submitter makes the map.  File systems have a
+ *    meaning for EAGAIN, and none for that.
  *  - merge: never, the bio is REQ_NOMERGE.
  *  - split: by the segments of the map where there is one, that is at the final
  *    queue; only by size at any queue above.
@@ -123,7 +124,7 @@ blk_status_t blk_dmabuf_check_bio(struct bio *bio)
 
 	map = dma_buf_dio_find_map(bio->bi_dmabuf, ddev);
 	if (map && READ_ONCE(map->revoked))
-		return BLK_STS_AGAIN;
+		return BLK_STS_NOTSUPP;
 	if (map)
 		return BLK_STS_OK;
 
@@ -162,7 +163,7 @@ bool blk_dmabuf_enter_queue(struct bio *bio)
 		return true;
 
 	dma_buf_dio_want_map(bio->bi_dmabuf, ddev);
-	bio_endio_status(bio, BLK_STS_AGAIN);
+	bio_endio_status(bio, BLK_STS_NOTSUPP);
 	return false;
 }
 
@@ -243,8 +244,8 @@ static void blk_dmabuf_fit(const struct dma_buf_dio_map *map,
  * @gaps: set to all bits of the addresses where two segments meet
  *
  * Returns: 0, -EINVAL if a segment is not aligned for the device, -ENODEV if
- * the disk is going away, -EOPNOTSUPP if it does not take dma-bufs any more,
- * -EAGAIN if a map has to be made first.
+ * the disk is going away, -EOPNOTSUPP if it does not take dma-bufs any more, or
+ * if a map has to be made first.
  */
 int blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
 		       unsigned int len_align_mask, unsigned int max_bytes,
@@ -271,7 +272,7 @@ int blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
 
 	/* What follows a bio that was sent back need not try */
 	if (!map && READ_ONCE(bio->bi_dmabuf->want))
-		return -EAGAIN;
+		return -EOPNOTSUPP;
 
 	/* No map: not the final queue, where only the size matters */
 	if (!map)

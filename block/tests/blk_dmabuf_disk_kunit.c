@@ -88,7 +88,7 @@ static void blk_dmabuf_disk_test_stacked(struct kunit *test)
 	 * whoever drives the transfer has to, and try again.
 	 */
 	KUNIT_EXPECT_EQ(test, fake_bdev_rw(upper->part0, b, 8, 0, SZ_32K),
-			-EAGAIN);
+			-EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, lower->nr_reqs, 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&b->maps), 0);
 	want = xchg(&b->dio->want, NULL);

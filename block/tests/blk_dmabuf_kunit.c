@@ -458,8 +458,8 @@ static void blk_dmabuf_test_nowait(struct kunit *test)
 
 	fake_init_bio(&bio, d->disk->part0, b, 0, 0, SZ_4K);
 	bio.bi_opf |= REQ_NOWAIT;
-	KUNIT_EXPECT_EQ(test, submit_bio_wait(&bio), -EAGAIN);
-	KUNIT_EXPECT_TRUE(test, bio.bi_status == BLK_STS_AGAIN);
+	KUNIT_EXPECT_EQ(test, submit_bio_wait(&bio), -EOPNOTSUPP);
+	KUNIT_EXPECT_TRUE(test, bio.bi_status == BLK_STS_NOTSUPP);
 	bio_uninit(&bio);
 	expect_wanted(d, b);
 
@@ -478,7 +478,7 @@ static void blk_dmabuf_test_nowait(struct kunit *test)
 	fake_disk_set_limits(d, &lim);
 	fake_init_bio(&bio, d->disk->part0, b, 0, 0, SZ_16K);
 	bio.bi_opf |= REQ_NOWAIT;
-	KUNIT_EXPECT_EQ(test, submit_bio_wait(&bio), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, submit_bio_wait(&bio), -EOPNOTSUPP);
 	bio_uninit(&bio);
 	KUNIT_EXPECT_EQ(test, d->nr_reqs, 2);
 }
@@ -514,7 +514,7 @@ static void blk_dmabuf_test_worker(struct kunit *test)
 	struct fake_buf *b = fake_buf_small(test);
 	struct fake_disk *d = fake_disk_create(test, "dmabuf0", &fake_limits, 0);
 
-	KUNIT_EXPECT_EQ(test, rw_by_worker(d, b), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, rw_by_worker(d, b), -EOPNOTSUPP);
 	expect_wanted(d, b);
 
 	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 8, SZ_4K, SZ_4K), 0);
@@ -538,7 +538,7 @@ static void blk_dmabuf_test_revoked(struct kunit *test)
 	dma_resv_lock(b->dmabuf->resv, NULL);
 	dma_buf_invalidate_mappings(b->dmabuf);
 	dma_resv_unlock(b->dmabuf->resv);
-	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 8, SZ_4K, SZ_4K), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 8, SZ_4K, SZ_4K), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, d->nr_reqs, 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&b->unmaps), 0);
 

@@ -407,7 +407,8 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_dio_get_map, "DMA_BUF");
  * @dio: the buffer
  * @ddev: the device that I/O on it has got to
  *
- * For places that must not make a map.  The I/O is to fail with -EAGAIN.
+ * For places that must not make a map.  The I/O is to fail with
+ * -EOPNOTSUPP.
  *
  * Context: any, while @dio is open.
  */
@@ -517,6 +518,12 @@ static ssize_t dma_buf_dio_rw_chunk(struct dma_buf_dio *dio, struct file *file,
 	return ret;
 }
 
+static bool dma_buf_dio_wants_remap(struct dma_buf_dio *dio)
+{
+	return !dio->error &&
+	       (READ_ONCE(dio->want) || dma_buf_dio_revoked(dio));
+}
+
 /*
  * A bio got to a place where it had no map that it may use, and could not make
  * one.  Here nothing is held that anybody waits for.
@@ -565,7 +572,7 @@ ssize_t dma_buf_dio_rw(struct dma_buf_dio *dio, struct file *file, loff_t pos,
 
 		ret = dma_buf_dio_rw_chunk(dio, file, pos + done,
 					   offset + done, n);
-		if (ret == -EAGAIN && !dio->error &&
+		if (ret == -EOPNOTSUPP && dma_buf_dio_wants_remap(dio) &&
 		    tries++ < DMA_BUF_DIO_TRIES) {
 			ret = dma_buf_dio_remap(dio);
 			if (ret)

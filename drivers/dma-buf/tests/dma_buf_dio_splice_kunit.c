@@ -41,6 +41,7 @@ static const struct dma_buf_segment splice_seg[] = {
  * @ret_last: what the others return
  * @hook: called in each read
  * @hook_at: the read to call @hook in
+ * @dio: what that read is for
  * @nr: number of reads
  * @read: what each of them was asked for, and the mapping that it found
  */
@@ -54,6 +55,7 @@ struct splice_test {
 	ssize_t ret[8], ret_last;
 	void (*hook)(struct splice_test *s);
 	unsigned int hook_at;
+	struct dma_buf_dio *dio;
 
 	unsigned int nr;
 	struct {
@@ -81,7 +83,7 @@ static ssize_t splice_read_iter(struct kiocb *kiocb, struct iov_iter *iter)
 	map = dma_buf_dio_find_map(iter->dmabuf, s->ddev);
 	if (!map && s->cannot_map) {
 		dma_buf_dio_want_map(iter->dmabuf, s->ddev);
-		map = ERR_PTR(-EAGAIN);
+		map = ERR_PTR(-EOPNOTSUPP);
 	} else if (!map) {
 		map = dma_buf_dio_get_map(iter->dmabuf, s->ddev);
 	} else {
@@ -95,11 +97,12 @@ static ssize_t splice_read_iter(struct kiocb *kiocb, struct iov_iter *iter)
 		s->read[i].len = iov_iter_count(iter);
 		s->read[i].nth_map = atomic_read(&s->fake->maps);
 	}
+	s->dio = iter->dmabuf;
 	if (s->hook && s->hook_at == i)
 		s->hook(s);
 	/* These are among what a bio can say, and others are not */
 	if (IS_ERR(map))
-		return map == ERR_PTR(-EAGAIN) ? -EAGAIN : -EIO;
+		return map == ERR_PTR(-EOPNOTSUPP) ? -EOPNOTSUPP : -EIO;
 
 	ret = i < ARRAY_SIZE(s->ret) ? s->ret[i] : s->ret_last;
 	ret = min_t(ssize_t, ret, iov_iter_count(iter));
@@ -363,7 +366,7 @@ static void splice_revoke_in_chunk(struct kunit *test)
 
 	s->hook = splice_invalidate;
 	s->hook_at = 1;
-	s->ret[1] = -EAGAIN;
+	s->ret[1] = -EOPNOTSUPP;
 	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), SZ_64M);
 	KUNIT_EXPECT_EQ(test, s->nr, 3);
 	splice_expect_read(s, 1, CHUNK, CHUNK, CHUNK);
@@ -402,20 +405,29 @@ static void splice_want(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, s->nr, 1);
 }
 
+static void splice_want_again(struct splice_test *s)
+{
+	dma_buf_dio_want_map(s->dio, s->ddev);
+	s->hook_at++;
+}
+
 /* A device that is never ready is not asked for ever. */
 static void splice_again(struct kunit *test)
 {
 	struct splice_test *s = splice_test_default(test);
 	unsigned int i;
 
+	s->hook = splice_want_again;
 	for (i = 0; i < ARRAY_SIZE(s->ret); i++)
-		s->ret[i] = -EAGAIN;
-	s->ret_last = -EAGAIN;
-	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), -EAGAIN);
+		s->ret[i] = -EOPNOTSUPP;
+	s->ret_last = -EOPNOTSUPP;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, SPLICE_F_NOCOPY),
+			-EOPNOTSUPP);
 	KUNIT_EXPECT_GT(test, s->nr, 1);
 
+	s->hook_at = 0;
 	s->ret[0] = ALL;
-	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), CHUNK);
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, SPLICE_F_NOCOPY), CHUNK);
 	KUNIT_EXPECT_EQ(test, splice_counter(s), CHUNK);
 }
 
