@@ -177,20 +177,33 @@ static bool dma_buf_phys_fits_iova(struct device *dev,
 	return true;
 }
 
+/* Neighbours become one mapping. */
+static struct phys_vec dma_buf_phys_merge(const struct phys_vec *vec, size_t nr,
+					  size_t *i)
+{
+	struct phys_vec merged = vec[(*i)++];
+
+	while (*i < nr && vec[*i].paddr == merged.paddr + merged.len)
+		merged.len += vec[(*i)++].len;
+	return merged;
+}
+
 static int dma_buf_phys_map_iova(struct device *dev,
 				 struct dma_buf_phys_segments *s,
 				 const struct phys_vec *vec, size_t nr,
 				 enum dma_data_direction dir)
 {
-	size_t i, mapped = 0;
+	size_t i = 0, mapped = 0;
 	int ret;
 
-	for (i = 0; i < nr; i++) {
-		ret = dma_iova_link(dev, &s->state, vec[i].paddr, mapped,
-				    vec[i].len, dir, s->attrs);
+	while (i < nr) {
+		struct phys_vec v = dma_buf_phys_merge(vec, nr, &i);
+
+		ret = dma_iova_link(dev, &s->state, v.paddr, mapped, v.len,
+				    dir, s->attrs);
 		if (ret)
 			goto err_destroy;
-		mapped += vec[i].len;
+		mapped += v.len;
 	}
 	ret = dma_iova_sync(dev, &s->state, 0, mapped);
 	if (ret)
@@ -223,22 +236,15 @@ static int dma_buf_phys_map_direct(struct device *dev,
 
 	s->base.nr = 0;
 	while (i < nr) {
-		phys_addr_t start = vec[i].paddr;
-		size_t len = 0;
+		struct phys_vec v = dma_buf_phys_merge(vec, nr, &i);
 		dma_addr_t addr;
 
-		/* Neighbours become one mapping */
-		do {
-			len += vec[i].len;
-			i++;
-		} while (i < nr && vec[i].paddr == start + len);
-
-		addr = dma_map_phys(dev, start, len, dir, s->attrs);
+		addr = dma_map_phys(dev, v.paddr, v.len, dir, s->attrs);
 		if (dma_mapping_error(dev, addr)) {
 			dma_buf_phys_unmap_direct(dev, s, dir);
 			return -ENOMEM;
 		}
-		s->seg[s->base.nr++] = (struct dma_buf_segment){ addr, len };
+		s->seg[s->base.nr++] = (struct dma_buf_segment){ addr, v.len };
 	}
 	return 0;
 }

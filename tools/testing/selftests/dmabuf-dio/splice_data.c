@@ -577,4 +577,45 @@ TEST(partition)
 	dio_src_close(&src);
 }
 
+#define TRACE_DIR "/sys/kernel/tracing/instances/dmabuf-dio-test"
+
+/* What one aligned and one unaligned transfer leave in the trace. */
+TEST(trace_events)
+{
+	static char text[64 * DIO_KIB];
+	loff_t in = 1, out = 0;
+	struct dio_src src;
+	struct dio_buf buf;
+	ssize_t len;
+	int fd;
+
+	if (!dio_ready(_metadata, dio_src_open(&src, &dio_ext4, 0, DIO_MIB) ?:
+				  dio_buf_alloc(&buf, &dio_heap, DIO_MIB)))
+		return;
+	if (mkdir(TRACE_DIR, 0700))
+		SKIP(goto out, "no %s", TRACE_DIR);
+	ASSERT_EQ(0, dio_write_file(TRACE_DIR "/events/dma_buf_dio/enable", "1"));
+	EXPECT_EQ(DIO_ALIGNED, dio_splice(src.fd, 2 * DIO_ALIGNED, buf.fd,
+					  DIO_ALIGNED, DIO_ALIGNED));
+	EXPECT_EQ(100, splice(src.fd, &in, buf.fd, &out, 100, 0));
+	dio_write_file(TRACE_DIR "/events/dma_buf_dio/enable", "0");
+
+	fd = open(TRACE_DIR "/trace", O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	len = read(fd, text, sizeof(text) - 1);
+	ASSERT_LT(0, len);
+	close(fd);
+	rmdir(TRACE_DIR);
+
+	EXPECT_NE(NULL, strstr(text, "dma_buf_dio_map: system ino="));
+	EXPECT_NE(NULL, strstr(text, "dma_buf_dio_command: to ino="));
+	EXPECT_NE(NULL, strstr(text, " offset=4096 len=4096 disk="));
+	EXPECT_NE(NULL, strstr(text, " pos=8192 len=4096 ret=4096 copied=none"));
+	EXPECT_NE(NULL, strstr(text, " pos=1 len=100 ret=100 copied=alignment"))
+		TH_LOG("%s", text);
+out:
+	dio_buf_free(&buf);
+	dio_src_close(&src);
+}
+
 TEST_HARNESS_MAIN
