@@ -478,7 +478,7 @@ static void blk_dmabuf_test_nowait(struct kunit *test)
 	fake_disk_set_limits(d, &lim);
 	fake_init_bio(&bio, d->disk->part0, b, 0, 0, SZ_16K);
 	bio.bi_opf |= REQ_NOWAIT;
-	KUNIT_EXPECT_EQ(test, submit_bio_wait(&bio), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, submit_bio_wait(&bio), -EAGAIN);
 	bio_uninit(&bio);
 	KUNIT_EXPECT_EQ(test, d->nr_reqs, 2);
 }

@@ -42,6 +42,7 @@
  * @dio: the buffer opened for direct I/O, if anything may go direct
  * @map: the buffer mapped for the CPU, once something was copied
  * @bounce: %DMA_BUF_COPY_BOUNCE bytes, if @map is I/O memory
+ * @stop: a write was short, and another one may send a signal
  */
 struct dma_buf_transfer {
 	struct dma_buf *dmabuf;
@@ -53,6 +54,7 @@ struct dma_buf_transfer {
 	struct dma_buf_dio *dio;
 	struct iosys_map map;
 	void *bounce;
+	bool stop;
 };
 
 static const char * const dma_buf_dio_reasons[] = {
@@ -212,6 +214,7 @@ static ssize_t dma_buf_transfer_copy_iomem(struct dma_buf_transfer *t,
 					   loff_t pos, size_t offset,
 					   size_t len)
 {
+	size_t done = 0;
 	ssize_t ret;
 
 	if (!t->bounce)
@@ -219,13 +222,24 @@ static ssize_t dma_buf_transfer_copy_iomem(struct dma_buf_transfer *t,
 	if (!t->bounce)
 		return -ENOMEM;
 
-	len = min(len, DMA_BUF_COPY_BOUNCE);
-	if (t->rw == WRITE)
-		iosys_map_memcpy_from(t->bounce, &t->map, offset, len);
-	ret = dma_buf_transfer_file_rw(t, t->bounce, pos, len);
-	if (t->rw == READ && ret > 0)
-		iosys_map_memcpy_to(&t->map, offset, t->bounce, ret);
-	return ret;
+	do {
+		size_t n = min(len - done, DMA_BUF_COPY_BOUNCE);
+
+		if (t->rw == WRITE)
+			iosys_map_memcpy_from(t->bounce, &t->map,
+					      offset + done, n);
+		ret = dma_buf_transfer_file_rw(t, t->bounce, pos + done, n);
+		if (ret <= 0)
+			break;
+		if (t->rw == READ)
+			iosys_map_memcpy_to(&t->map, offset + done, t->bounce,
+					    ret);
+		done += ret;
+		if (ret < n)
+			break;
+	} while (done < len);
+
+	return done ?: ret;
 }
 
 static ssize_t dma_buf_transfer_copy(struct dma_buf_transfer *t, loff_t pos,
@@ -291,6 +305,7 @@ static void dma_buf_transfer_account(struct dma_buf_transfer *t, loff_t pos,
 				   offset, len, ret, reason);
 	if (ret <= 0)
 		return;
+	t->stop = t->rw == WRITE && ret < len;
 	if (reason) {
 		atomic64_add(ret, &stats->copied[t->rw]);
 		WRITE_ONCE(stats->reason, reason);
@@ -347,7 +362,7 @@ static ssize_t dma_buf_transfer_run(struct dma_buf_transfer *t, loff_t pos,
 		if (task_sigpending(current) || dma_buf_transfer_streams(t))
 			break;
 		cond_resched();
-	} while (done < len);
+	} while (done < len && !t->stop);
 
 	return done ?: ret;
 }

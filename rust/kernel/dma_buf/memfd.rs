@@ -70,7 +70,13 @@ impl MemfdMemory {
     ///
     /// Those of [`PinnedFolios::pin`].
     pub fn pin(&mut self, memfd: &LockedMemfd<'_>, offset: u64, pages: usize) -> Result {
-        for (addr, len) in self.folios.pin(memfd, offset, pages)? {
+        let pieces = self.folios.pin(memfd, offset, pages)?;
+
+        // No folio may be adjacent to the one before.
+        self.ranges
+            .reserve(pieces.size_hint().1.unwrap_or(0), GFP_KERNEL)?;
+
+        for (addr, len) in pieces {
             let last = self.ranges.last_mut();
 
             // SAFETY: These are whole pages of a folio.
