@@ -42,7 +42,8 @@
  * @dio: the buffer opened for direct I/O, if anything may go direct
  * @map: the buffer mapped for the CPU, once something was copied
  * @bounce: %DMA_BUF_COPY_BOUNCE bytes, if @map is I/O memory
- * @stop: a write was short, and another one may send a signal
+ * @stop: a write was short, so another one may send a signal; or a stream was
+ *	read, so another one may have to wait
  */
 struct dma_buf_transfer {
 	struct dma_buf *dmabuf;
@@ -305,7 +306,7 @@ static void dma_buf_transfer_account(struct dma_buf_transfer *t, loff_t pos,
 				   offset, len, ret, reason);
 	if (ret <= 0)
 		return;
-	t->stop = t->rw == WRITE && ret < len;
+	t->stop = t->rw == WRITE ? ret < len : dma_buf_transfer_streams(t);
 	if (reason) {
 		atomic64_add(ret, &stats->copied[t->rw]);
 		WRITE_ONCE(stats->reason, reason);
@@ -359,7 +360,7 @@ static ssize_t dma_buf_transfer_run(struct dma_buf_transfer *t, loff_t pos,
 		if (ret <= 0)
 			break;
 		done += ret;
-		if (task_sigpending(current) || dma_buf_transfer_streams(t))
+		if (task_sigpending(current))
 			break;
 		cond_resched();
 	} while (done < len && !t->stop);
