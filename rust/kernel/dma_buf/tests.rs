@@ -9,6 +9,8 @@ use crate::{
         Device, //
     },
     dma::{
+        attrs::DMA_ATTR_MMIO,
+        Attrs,
         DataDirection,
         DmaAddress,
         DmaMask, //
@@ -177,6 +179,11 @@ unsafe impl Memory for TooHigh {
 
     fn ranges(&self) -> &[PhysRange] {
         &self.ranges
+    }
+
+    // Else it would be bounced, by the CPU.
+    fn attrs(&self) -> Attrs {
+        DMA_ATTR_MMIO
     }
 }
 

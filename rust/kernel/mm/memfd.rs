@@ -209,8 +209,9 @@ impl PinnedFolios {
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if there are no pages, or not within the file, or if `offset` is not a multiple of
-    /// the page size; [`ENOMEM`]; or what the allocation of a page returned. Nothing is pinned then.
+    /// [`EINVAL`] if there are no pages, or not within the file, or if `offset` is not a multiple
+    /// of the page size; [`ENOMEM`]; or what the allocation of a page returned. Nothing is pinned
+    /// then.
     pub fn pin(
         &mut self,
         memfd: &LockedMemfd<'_>,

@@ -91,12 +91,22 @@ int dio_sync_end(struct dio_buf *buf, __u64 flags);
 int dio_fdinfo(int fd, const char *key, long long *value);
 long long dio_pos(int fd);
 
+/* What came and went, READ being file to buffer, as fdinfo tells it. */
+struct dio_counters {
+	long long pos;
+	long long dio_read, dio_write, copy_read, copy_write;
+	char reason[16];
+};
+
+int dio_count(int fd, struct dio_counters *counters);
+
 /* ---- source.c: files and disks ---- */
 
 /*
  * Named by the environment; a test of what is not named is skipped.
  *
  *   DIO_EXT4, DIO_XFS   directories on such file systems, on a disk that can
+ *   DIO_F2FS            another one (file tests of all calls only)
  *   DIO_RAW             a disk, with SGLs if it is NVMe
  *   DIO_RAW_PRP         a disk that takes PRPs only
  *   DIO_RAW_4K          a disk with logical blocks of 4 KiB
@@ -111,7 +121,7 @@ struct dio_backing {
 	bool is_fs;		/* mount point, not device node */
 };
 
-extern const struct dio_backing dio_ext4, dio_xfs;
+extern const struct dio_backing dio_ext4, dio_xfs, dio_f2fs;
 extern const struct dio_backing dio_raw, dio_raw_prp, dio_raw_4k;
 extern const struct dio_backing *const dio_backings[];	/* ends with NULL */
 
@@ -182,6 +192,68 @@ ssize_t dio_splice(int fd_in, loff_t off_in, int fd_out, loff_t off_out,
 bool dio_transfer(const struct dio_src *src, loff_t file_off,
 		  struct dio_buf *buf, size_t off, size_t len);
 
+/* Of a path to what the tests make. */
+#define DIO_NAME	64
+
+/* ---- call.c: the system calls that move data ---- */
+
+#ifndef SPLICE_F_NOCOPY
+#define SPLICE_F_NOCOPY	0x10
+#endif
+
+/*
+ * Each takes what splice(2) takes, and returns bytes or -errno; -ENOTSUP if it
+ * has no such parameter: no offset for the output, or no flags.
+ */
+struct dio_call {
+	const char *name;
+	ssize_t (*move)(int in, loff_t *off_in, int out, loff_t *off_out,
+			size_t len, unsigned int flags);
+	bool takes_flags;
+	bool out_position;	/* always at the position of the output */
+};
+
+extern const struct dio_call dio_call_splice, dio_call_copy_file_range;
+extern const struct dio_call dio_call_sendfile, dio_call_io_uring;
+extern const struct dio_call *const dio_calls[];	/* ends with NULL */
+
+/* Move the position of a dma-buf, which lseek(2) does not, forward. */
+int dio_advance(int fd, loff_t pos);
+
+/* ---- place.c: where files are, direct or not ---- */
+
+struct dio_place {
+	const char *name;
+	const struct dio_backing *backing;	/* what has to be set, or NULL */
+	int (*make)(struct dio_place *place);
+	bool direct;		/* O_DIRECT is by DMA */
+	bool device;		/* one file, and its size is what it is */
+	char path[DIO_NAME];	/* directory or node; none for a memfd */
+	int ret;		/* of making it */
+	char reason[96];
+};
+
+extern struct dio_place dio_on_ext4, dio_on_xfs, dio_on_f2fs;
+extern struct dio_place dio_on_raw, dio_on_raw_4k;
+extern struct dio_place dio_on_tmpfs, dio_on_memfd, dio_on_btrfs;
+extern struct dio_place dio_on_overlay, dio_on_loop;
+extern struct dio_place *const dio_places[];		/* ends with NULL */
+
+#define DIO_LOOP_SIZE	(256 * DIO_KIB)	/* of dio_on_loop */
+
+/* To be called around the tests: mounts and loop devices for all of them. */
+void dio_places_make(void);
+void dio_places_unmake(void);
+
+/* 0, -errno or DIO_SKIP. */
+int dio_place_ready(const struct dio_place *place);
+
+/* A new file without a name, or the device, open for reading and writing. */
+int dio_place_open(const struct dio_place *place);
+
+/* A second descriptor of what is open. */
+int dio_reopen(int fd, int flags);
+
 /* ---- worker.c: transfers in the background ---- */
 
 struct dio_worker {
@@ -205,8 +277,6 @@ int dio_worker_start(struct dio_worker *worker);
 void dio_worker_join(struct dio_worker *worker);
 
 /* ---- blockdev.c: disks that must refuse, and ways to break disks ---- */
-
-#define DIO_NAME	64
 
 int dio_loop(int fd, char *node);
 void dio_loop_free(const char *node);

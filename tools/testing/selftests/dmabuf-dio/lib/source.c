@@ -19,6 +19,7 @@
 
 const struct dio_backing dio_ext4 = { "ext4", "DIO_EXT4", true };
 const struct dio_backing dio_xfs = { "xfs", "DIO_XFS", true };
+const struct dio_backing dio_f2fs = { "f2fs", "DIO_F2FS", true };
 const struct dio_backing dio_raw = { "raw", "DIO_RAW" };
 const struct dio_backing dio_raw_prp = { "raw PRP", "DIO_RAW_PRP" };
 const struct dio_backing dio_raw_4k = { "raw 4k", "DIO_RAW_4K" };
@@ -35,14 +36,18 @@ static void *alloc_memory(size_t size)
 	return mem == MAP_FAILED ? NULL : mem;
 }
 
-int dio_src_reopen(const struct dio_src *src, int flags)
+int dio_reopen(int fd, int flags)
 {
 	char path[64];
-	int fd;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", src->wr);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	fd = open(path, flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+int dio_src_reopen(const struct dio_src *src, int flags)
+{
+	return dio_reopen(src->wr, flags);
 }
 
 static int find_alignment(struct dio_src *src)

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The system calls that move data between a file and a dma-buf. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/io_uring.h>
+
+#include "dio.h"
+
+static ssize_t move_splice(int in, loff_t *off_in, int out, loff_t *off_out,
+			   size_t len, unsigned int flags)
+{
+	ssize_t ret = splice(in, off_in, out, off_out, len, flags);
+
+	return ret < 0 ? -errno : ret;
+}
+
+static ssize_t move_copy_file_range(int in, loff_t *off_in, int out,
+				    loff_t *off_out, size_t len,
+				    unsigned int flags)
+{
+	ssize_t ret = copy_file_range(in, off_in, out, off_out, len, flags);
+
+	return ret < 0 ? -errno : ret;
+}
+
+static ssize_t move_sendfile(int in, loff_t *off_in, int out, loff_t *off_out,
+			     size_t len, unsigned int flags)
+{
+	ssize_t ret;
+
+	if (off_out || flags)
+		return -ENOTSUP;
+	ret = sendfile(out, in, off_in, len);
+	return ret < 0 ? -errno : ret;
+}
+
+/* One ring for each thread, with room for one request. */
+struct ring {
+	int fd;
+	unsigned int *sq_tail, *sq_mask, *sq_array;
+	unsigned int *cq_head, *cq_tail, *cq_mask;
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+};
+
+static __thread struct ring ring = { .fd = -1 };
+
+static int ring_make(void)
+{
+	struct io_uring_params p = {};
+	size_t sq, cq, size;
+	char *map;
+	int fd;
+
+	if (ring.fd >= 0)
+		return 0;
+	fd = syscall(__NR_io_uring_setup, 1, &p);
+	if (fd < 0)
+		return -errno;
+
+	sq = p.sq_off.array + p.sq_entries * sizeof(*ring.sq_array);
+	cq = p.cq_off.cqes + p.cq_entries * sizeof(*ring.cqe);
+	size = sq > cq ? sq : cq;
+	map = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_POPULATE, fd, IORING_OFF_SQ_RING);
+	ring.sqe = mmap(NULL, p.sq_entries * sizeof(*ring.sqe),
+			PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
+			IORING_OFF_SQES);
+	if (map == MAP_FAILED || ring.sqe == MAP_FAILED ||
+	    !(p.features & IORING_FEAT_SINGLE_MMAP)) {
+		close(fd);
+		return -EOPNOTSUPP;
+	}
+	ring.sq_tail = (void *)(map + p.sq_off.tail);
+	ring.sq_mask = (void *)(map + p.sq_off.ring_mask);
+	ring.sq_array = (void *)(map + p.sq_off.array);
+	ring.cq_head = (void *)(map + p.cq_off.head);
+	ring.cq_tail = (void *)(map + p.cq_off.tail);
+	ring.cq_mask = (void *)(map + p.cq_off.ring_mask);
+	ring.cqe = (void *)(map + p.cq_off.cqes);
+	ring.fd = fd;
+	return 0;
+}
+
+/* Unlike the others it leaves the offsets alone that it was given. */
+static ssize_t move_io_uring(int in, loff_t *off_in, int out, loff_t *off_out,
+			     size_t len, unsigned int flags)
+{
+	unsigned int tail, head, submit = 1;
+	ssize_t ret;
+
+	ret = ring_make();
+	if (ret)
+		return ret;
+	if (len > 0xffffffff)
+		return -ENOTSUP;
+
+	tail = *ring.sq_tail;
+	ring.sq_array[tail & *ring.sq_mask] = 0;
+	*ring.sqe = (struct io_uring_sqe){
+		.opcode = IORING_OP_SPLICE,
+		.fd = out,
+		.off = off_out ? *off_out : -1,
+		.splice_fd_in = in,
+		.splice_off_in = off_in ? *off_in : -1,
+		.len = len,
+		.splice_flags = flags,
+	};
+	__atomic_store_n(ring.sq_tail, tail + 1, __ATOMIC_RELEASE);
+
+	head = *ring.cq_head;
+	while (__atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE) == head) {
+		ret = syscall(__NR_io_uring_enter, ring.fd, submit, 1,
+			      IORING_ENTER_GETEVENTS, NULL, 0);
+		if (ret >= 0)
+			submit -= ret;
+		else if (errno != EINTR && errno != EAGAIN)
+			return -errno;
+	}
+	ret = ring.cqe[head & *ring.cq_mask].res;
+	__atomic_store_n(ring.cq_head, head + 1, __ATOMIC_RELEASE);
+
+	if (ret > 0 && off_in)
+		*off_in += ret;
+	if (ret > 0 && off_out)
+		*off_out += ret;
+	return ret;
+}
+
+const struct dio_call dio_call_splice = {
+	.name = "splice",
+	.move = move_splice,
+	.takes_flags = true,
+};
+
+const struct dio_call dio_call_copy_file_range = {
+	.name = "copy_file_range",
+	.move = move_copy_file_range,
+	.takes_flags = true,
+};
+
+const struct dio_call dio_call_sendfile = {
+	.name = "sendfile",
+	.move = move_sendfile,
+	.out_position = true,
+};
+
+const struct dio_call dio_call_io_uring = {
+	.name = "io_uring",
+	.move = move_io_uring,
+	.takes_flags = true,
+};
+
+const struct dio_call *const dio_calls[] = {
+	&dio_call_splice, &dio_call_copy_file_range, &dio_call_sendfile,
+	&dio_call_io_uring, NULL
+};

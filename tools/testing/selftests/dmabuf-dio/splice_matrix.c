@@ -1,0 +1,655 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every call, in both directions, on every kind of file, for every kind of
+ * range: the right bytes, nothing beside them, and no more of them copied than
+ * has to be.
+ *
+ * A case is a range of a file of some layout and a place in a buffer. What a
+ * file and a buffer hold before and after it is kept in memory; all of both is
+ * compared after each call.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <linux/dma-buf.h>
+#include <linux/falloc.h>
+
+#include "../kselftest_harness.h"
+#include "lib/dio.h"
+
+#define TIMEOUT		240
+#define K		DIO_KIB
+#define FILE_MAX	(256 * K)
+#define BUF_SIZE	(128 * K)
+#define BUF_SEED	0x7fffULL
+#define DISK_ALIGN	4	/* what NVMe wants of an address */
+#define COMPLAINTS	8	/* cases told of in one test */
+
+/* ---- files ---- */
+
+#define DATA		(160 * K)	/* of a full file */
+#define GAP		(32 * K)	/* of those with a gap: where it begins */
+#define GAP_END		(64 * K)
+
+enum layout {
+	FULL,		/* data, more than is asked for */
+	ODD_END,	/* data, the last block is not full */
+	HOLE,		/* data, nothing, data */
+	UNWRITTEN,	/* data, allocated, data */
+	HOLE_AT_END,	/* data, and a size */
+	EMPTY,
+};
+
+static const struct {
+	loff_t size;
+	bool gap;
+} layouts[] = {
+	[FULL]		= { DATA },
+	[ODD_END]	= { 80 * K + 77 },
+	[HOLE]		= { 96 * K, .gap = true },
+	[UNWRITTEN]	= { 96 * K, .gap = true },
+	[HOLE_AT_END]	= { GAP_END, .gap = true },
+	[EMPTY]		= { 0 },
+};
+
+/* ---- ranges ---- */
+
+enum way {
+	BOTH_WAYS,
+	ONLY_READ,
+	ONLY_WRITE,
+};
+
+struct range {
+	const char *name;
+	enum layout layout;
+	enum way way;
+	loff_t pos;		/* in the file, */
+	size_t len, off;	/* off: in the buffer */
+	int pos_blocks, len_blocks;	/* and so many blocks of the file */
+};
+
+static const struct range ranges[] = {
+	{ "aligned", FULL, .pos = 16 * K, .len = 64 * K, .off = 16 * K },
+	{ "aligned to a block", FULL, .pos = 16 * K, .pos_blocks = 1,
+	  .len = 32 * K, .len_blocks = 3, .off = 8 * K + 512 },
+	{ "one block", FULL, .pos = 20 * K, .len_blocks = 1, .off = 60 * K },
+	{ "from 0 to 0", FULL, .len = 48 * K },
+	{ "all of the buffer", FULL, .pos = 8 * K, .len = BUF_SIZE },
+	{ "unaligned head", FULL, .pos = 16 * K + 100, .len = 48 * K - 100,
+	  .off = 16 * K + 100 },
+	{ "unaligned tail", FULL, .pos = 16 * K, .len = 48 * K + 100,
+	  .off = 32 * K },
+	{ "unaligned head and tail", FULL, .pos = 16 * K + 100,
+	  .len = 48 * K + 300, .off = 20 * K },
+	{ "head, and so an odd buffer", FULL, .pos = 16 * K + 101,
+	  .len = 32 * K, .off = 20 * K },
+	{ "odd, but alike", FULL, .pos = 16 * K + 101, .len = 32 * K,
+	  .off = 20 * K + 101 },
+	{ "less than a block", FULL, .pos = 16 * K + 100, .len = 300,
+	  .off = 12 * K + 8 },
+	{ "around a border", FULL, .pos = 20 * K - 50, .len = 100,
+	  .off = 16 * K - 50 },
+	{ "one byte", FULL, .pos = 16 * K + 1, .len = 1, .off = 4095 },
+	{ "buffer offset 4", FULL, .pos = 16 * K, .len = 48 * K,
+	  .off = 12 * K + 4 },
+	{ "buffer offset -4", FULL, .pos = 16 * K, .len = 48 * K,
+	  .off = 12 * K - 4 },
+	{ "buffer offset 2", FULL, .pos = 16 * K, .len = 48 * K,
+	  .off = 12 * K + 2 },
+	{ "buffer offset 1", FULL, .pos = 16 * K, .len = 48 * K,
+	  .off = 12 * K + 1 },
+	{ "beyond the buffer", FULL, .pos = 16 * K, .len = 64 * K,
+	  .off = BUF_SIZE - 24 * K },
+	{ "beyond the buffer, odd", FULL, .pos = 16 * K, .len = 64 * K,
+	  .off = BUF_SIZE - 24 * K - 100 },
+	{ "behind the buffer", FULL, .pos = 16 * K, .len = 64 * K,
+	  .off = BUF_SIZE },
+
+	{ "beyond an odd end", ODD_END, .pos = 32 * K, .len = 64 * K,
+	  .off = 16 * K },
+	{ "to an odd end", ODD_END, .pos = 32 * K, .len = 48 * K + 77,
+	  .off = 16 * K },
+	{ "across an odd end", ODD_END, .pos = 32 * K + 100,
+	  .len = 48 * K + 101, .off = 16 * K + 100 },
+	{ "last block", ODD_END, .pos = 80 * K, .len_blocks = 1, .off = 4 * K },
+	{ "in the last block", ODD_END, .pos = 80 * K + 70, .len = 100,
+	  .off = 4 * K },
+	{ "at an odd end", ODD_END, .pos = 80 * K + 77, .len = 16 * K,
+	  .off = 4 * K },
+	{ "behind an odd end", ODD_END, .pos = 96 * K, .len = 16 * K,
+	  .off = 4 * K },
+	{ "behind an odd end, odd", ODD_END, .pos = 96 * K + 33,
+	  .len = 16 * K, .off = 4 * K + 33 },
+	{ "far behind the end", ODD_END, .pos = 200 * K, .len = 20 * K + 5,
+	  .off = 4 * K },
+	{ "empty file", EMPTY, .len = 32 * K, .off = 4 * K },
+	{ "empty file, odd", EMPTY, .pos = 5, .len = 32 * K, .off = 4 * K },
+
+	{ "across a hole", HOLE, .pos = 16 * K, .len = 64 * K, .off = 8 * K },
+	{ "across a hole, odd", HOLE, .pos = 16 * K + 100, .len = 64 * K,
+	  .off = 8 * K + 100 },
+	{ "in a hole", HOLE, .pos = 40 * K, .len = 16 * K, .off = 8 * K },
+	{ "in a hole, odd", HOLE, .pos = 40 * K + 7, .len = 16 * K,
+	  .off = 8 * K + 7 },
+	{ "into a hole", HOLE, .pos = 24 * K, .len = 16 * K, .off = 8 * K },
+	{ "out of a hole", HOLE, .pos = 56 * K, .len = 16 * K, .off = 8 * K },
+	{ "across an unwritten gap", UNWRITTEN, .pos = 16 * K, .len = 64 * K,
+	  .off = 8 * K },
+	{ "across an unwritten gap, odd", UNWRITTEN, .pos = 16 * K + 100,
+	  .len = 64 * K, .off = 8 * K + 100 },
+	{ "in an unwritten gap", UNWRITTEN, .pos = 40 * K, .len = 16 * K,
+	  .off = 8 * K },
+	{ "in an unwritten gap, odd", UNWRITTEN, .pos = 40 * K + 7,
+	  .len = 16 * K, .off = 8 * K + 7 },
+	{ "block of an unwritten gap", UNWRITTEN, .pos = 40 * K,
+	  .pos_blocks = 1, .len_blocks = 1, .off = 8 * K },
+	{ "hole at the end", HOLE_AT_END, .pos = 16 * K, .len = 64 * K,
+	  .off = 8 * K },
+};
+
+/* ---- the matrix ---- */
+
+static const struct way_to_call {
+	const char *name;
+	const struct dio_call *call;
+	bool file_position;	/* NULL for the offset in the file */
+} calls[] = {
+	{ "splice", &dio_call_splice },
+	{ "splice at the position", &dio_call_splice, true },
+	{ "copy_file_range", &dio_call_copy_file_range },
+	{ "sendfile", &dio_call_sendfile },
+	{ "io_uring", &dio_call_io_uring },
+};
+
+static const int flags[] = { O_DIRECT, 0 };
+
+/* Everything known of the file and the buffer of one test. */
+struct bench {
+	const struct dio_place *place;
+	const struct dio_exporter *exporter;
+	struct dio_buf buf;
+	int plain;			/* through the page cache */
+	int fd[ARRAY_SIZE(flags)];
+	size_t block, mem_align;	/* of direct I/O */
+	unsigned char *now, *now_direct;	/* found in the file */
+	unsigned char *held;		/* in the buffer, but for what was read */
+	unsigned char *file, *was;	/* in the file, and in a full one */
+	loff_t size;
+	int layout;			/* of the file, -1: unknown */
+	loff_t changed, changed_end;	/* in a full one */
+	int cases, complaints;
+};
+
+static bool quiet;	/* enough was told */
+
+FIXTURE(matrix)
+{
+	struct bench b;
+};
+
+FIXTURE_VARIANT(matrix)
+{
+	const struct dio_place *place;
+	const struct dio_exporter *exporter;
+};
+
+#define ON(p, e)	.place = &dio_on_##p, .exporter = &dio_##e
+
+FIXTURE_VARIANT_ADD(matrix, ext4_heap) { ON(ext4, heap) };
+FIXTURE_VARIANT_ADD(matrix, ext4_udmabuf) { ON(ext4, udmabuf) };
+FIXTURE_VARIANT_ADD(matrix, xfs_heap) { ON(xfs, heap) };
+FIXTURE_VARIANT_ADD(matrix, xfs_udmabuf) { ON(xfs, udmabuf) };
+FIXTURE_VARIANT_ADD(matrix, f2fs_heap) { ON(f2fs, heap) };
+FIXTURE_VARIANT_ADD(matrix, f2fs_udmabuf) { ON(f2fs, udmabuf) };
+FIXTURE_VARIANT_ADD(matrix, raw_heap) { ON(raw, heap) };
+FIXTURE_VARIANT_ADD(matrix, raw_udmabuf) { ON(raw, udmabuf) };
+FIXTURE_VARIANT_ADD(matrix, raw_4k_heap) { ON(raw_4k, heap) };
+FIXTURE_VARIANT_ADD(matrix, raw_4k_udmabuf) { ON(raw_4k, udmabuf) };
+FIXTURE_VARIANT_ADD(matrix, tmpfs_heap) { ON(tmpfs, heap) };
+FIXTURE_VARIANT_ADD(matrix, tmpfs_udmabuf) { ON(tmpfs, udmabuf) };
+FIXTURE_VARIANT_ADD(matrix, memfd_heap) { ON(memfd, heap) };
+FIXTURE_VARIANT_ADD(matrix, memfd_udmabuf) { ON(memfd, udmabuf) };
+FIXTURE_VARIANT_ADD(matrix, btrfs_heap) { ON(btrfs, heap) };
+FIXTURE_VARIANT_ADD(matrix, btrfs_udmabuf) { ON(btrfs, udmabuf) };
+FIXTURE_VARIANT_ADD(matrix, overlay_heap) { ON(overlay, heap) };
+FIXTURE_VARIANT_ADD(matrix, overlay_udmabuf) { ON(overlay, udmabuf) };
+FIXTURE_VARIANT_ADD(matrix, loop_heap) { ON(loop, heap) };
+FIXTURE_VARIANT_ADD(matrix, loop_udmabuf) { ON(loop, udmabuf) };
+
+static int open_file(struct bench *b)
+{
+	struct statx stx;
+	int i;
+
+	b->plain = dio_place_open(b->place);
+	if (b->plain < 0)
+		return b->plain;
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		b->fd[i] = dio_reopen(b->plain, O_RDWR | flags[i]);
+		if (b->fd[i] < 0)
+			return b->fd[i];
+	}
+	if (statx(b->fd[0], "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx))
+		return -errno;
+	b->block = stx.stx_dio_offset_align ?: DIO_ALIGNED;
+	b->mem_align = stx.stx_dio_mem_align ?: DISK_ALIGN;
+	return 0;
+}
+
+static void hold(struct bench *b, size_t off, size_t len)
+{
+	if (dio_sync_start(&b->buf, DMA_BUF_SYNC_WRITE))
+		abort();
+	memcpy(b->buf.map + off, b->held + off, len);
+	if (dio_sync_end(&b->buf, DMA_BUF_SYNC_WRITE))
+		abort();
+}
+
+static int new_buffer(struct bench *b)
+{
+	int ret;
+
+	dio_buf_free(&b->buf);
+	ret = dio_buf_alloc(&b->buf, b->exporter, BUF_SIZE);
+	if (!ret)
+		hold(b, 0, BUF_SIZE);
+	return ret;
+}
+
+FIXTURE_SETUP(matrix)
+{
+	struct bench *b = &self->b;
+	unsigned char *mem;
+
+	mem = mmap(NULL, 4 * FILE_MAX + BUF_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	*b = (struct bench){
+		.place = variant->place,
+		.exporter = variant->exporter,
+		.buf = { .fd = -1, .memfd = -1, .hugepages = -1 },
+		.now = mem,
+		.now_direct = mem + FILE_MAX,
+		.file = mem + 2 * FILE_MAX,
+		.was = mem + 3 * FILE_MAX,
+		.held = mem + 4 * FILE_MAX,
+		.layout = -1,
+	};
+	dio_pattern(b->held, BUF_SEED, 0, BUF_SIZE);
+	dio_pattern(b->was, 1 + dio_random() % (BUF_SEED - 1), 0, FILE_MAX);
+	dio_ready(_metadata, dio_place_ready(b->place) ?: open_file(b) ?:
+			     new_buffer(b));
+}
+
+FIXTURE_TEARDOWN(matrix)
+{
+	dio_buf_free(&self->b.buf);
+}
+
+static bool lay_out(struct bench *b, enum layout layout)
+{
+	loff_t size = layouts[layout].size;
+	bool gap = layouts[layout].gap;
+	loff_t from = 0, to = gap ? GAP : size;
+
+	if (b->layout == layout && !b->changed_end)
+		return true;
+	/* Only a part of a full file may have changed. */
+	if (layout == FULL && b->layout == FULL) {
+		from = b->changed;
+		to = b->changed_end;
+	}
+	memcpy(b->file, b->was, size);
+	if (gap)
+		memset(b->file + GAP, 0, GAP_END - GAP);
+	b->size = size;
+	b->changed = 0;
+	b->changed_end = 0;
+
+	if (b->layout != layout && layout != FULL)
+		if (ftruncate(b->plain, 0))
+			return false;
+	if (to > from && pwrite(b->plain, b->file + from, to - from,
+				from) != to - from)
+		return false;
+	b->layout = layout;
+	if (layout == FULL || layout == ODD_END || layout == EMPTY)
+		return true;
+	if (layout != HOLE_AT_END &&
+	    pwrite(b->plain, b->file + GAP_END, size - GAP_END,
+		   GAP_END) != size - GAP_END)
+		return false;
+	if (layout == UNWRITTEN &&
+	    fallocate(b->plain, 0, GAP, GAP_END - GAP))
+		return false;
+	return !ftruncate(b->plain, size);
+}
+
+struct one {
+	const struct range *range;
+	const struct way_to_call *call;
+	int flag;		/* index */
+	int rw;			/* of the file */
+	loff_t pos;
+	size_t len;		/* asked for, in the buffer */
+	ssize_t want;		/* result */
+	size_t after;		/* bytes behind them that may be zeroed */
+	ssize_t copied_min, copied_max;
+};
+
+enum { READ, WRITE };
+
+static size_t up(loff_t pos, size_t block)
+{
+	return (block - pos % block) % block;
+}
+
+static size_t overlap(loff_t a, loff_t a_end, loff_t b, loff_t b_end)
+{
+	loff_t from = a > b ? a : b, to = a_end < b_end ? a_end : b_end;
+
+	return to > from ? to - from : 0;
+}
+
+/* What the contract says about this one. */
+static void expect(struct bench *b, struct one *one)
+{
+	const struct range *r = one->range;
+	size_t head, tail, n;
+
+	one->after = 0;
+	one->copied_min = 0;
+	one->copied_max = 0;
+	if (r->off >= BUF_SIZE) {
+		one->want = one->rw == READ ? -ENOSPC : 0;
+		return;
+	}
+	if (one->len > BUF_SIZE - r->off)
+		one->len = BUF_SIZE - r->off;
+	n = one->len;
+	if (one->rw == READ)
+		n = overlap(one->pos, one->pos + n, 0, b->size);
+	one->want = n;
+
+	one->copied_min = n;
+	one->copied_max = n;
+	head = up(one->pos, b->block);
+	if (!b->place->direct || flags[one->flag] != O_DIRECT || head >= n ||
+	    (r->off + head) % DISK_ALIGN)
+		return;
+
+	tail = (one->pos + n) % b->block;
+	if (one->rw == READ && n < one->len &&
+	    n + up(one->pos + n, b->block) <= one->len) {
+		/* All of the last block was asked for. */
+		one->after = up(one->pos + n, b->block);
+		tail = 0;
+	}
+	one->copied_min = head + tail;
+	one->copied_max = head + tail;
+	if ((r->off + head) % b->mem_align)
+		one->copied_max = n;	/* good for the disk alone */
+	if (one->rw == READ && layouts[r->layout].gap &&
+	    overlap(one->pos, one->pos + n, GAP, GAP_END)) {
+		/* A gap is copied, and what follows it may be. */
+		one->copied_max = n;
+		if (one->pos < GAP && !((r->off + head) % b->mem_align))
+			one->copied_max -= GAP - one->pos - head;
+		one->copied_min = overlap(one->pos, one->pos + n, GAP, GAP_END);
+	}
+}
+
+static bool same(const char *what, const unsigned char *got,
+		 const unsigned char *want, size_t len)
+{
+	size_t first, last;
+
+	if (!memcmp(got, want, len))
+		return true;
+	for (first = 0; got[first] == want[first]; first++)
+		;
+	for (last = len - 1; got[last] == want[last]; last--)
+		;
+	if (!quiet)
+		dio_log("  %s differs from %#zx to %#zx: %#x, not %#x", what,
+			first, last, got[first], want[first]);
+	return false;
+}
+
+static bool equal(const char *what, long long got, long long want)
+{
+	if (got == want)
+		return true;
+	if (!quiet)
+		dio_log("  %s: %lld, not %lld", what, got, want);
+	return false;
+}
+
+/* Everything the buffer holds, and take back what was read into it. */
+static bool check_buffer(struct bench *b, const struct one *one)
+{
+	size_t off = one->range->off, n = one->rw == READ && one->want > 0 ? one->want : 0;
+	unsigned char *map = b->buf.map;
+	bool good = true;
+	size_t i;
+
+	if (dio_sync_start(&b->buf, DMA_BUF_SYNC_READ))
+		return false;
+	if (n || one->after) {
+		good &= same("buffer, before the range,", map, b->held, off);
+		good &= same("range of the buffer", map + off, b->file + one->pos, n);
+		for (i = off + n; i < off + n + one->after; i++)
+			if (map[i] && map[i] != b->held[i])
+				break;
+		good &= equal("first foreign byte behind the end of the file",
+			      i, off + n + one->after);
+		off += n + one->after;
+		good &= same("buffer, behind the range,", map + off,
+			     b->held + off, BUF_SIZE - off);
+	} else {
+		good &= same("buffer", map, b->held, BUF_SIZE);
+	}
+	if (dio_sync_end(&b->buf, DMA_BUF_SYNC_READ))
+		return false;
+	if (n || one->after)
+		hold(b, one->range->off, n + one->after);
+	return good;
+}
+
+/* The whole file, as others see it. */
+static bool check_file(struct bench *b, const struct one *one)
+{
+	bool good = true;
+	struct stat st;
+
+	if (one->rw == WRITE && one->want > 0) {
+		if (one->pos > b->size)
+			memset(b->file + b->size, 0, one->pos - b->size);
+		if (one->pos + one->want > b->size)
+			b->size = one->pos + one->want;
+		memcpy(b->file + one->pos, b->held + one->range->off,
+		       one->want);
+	}
+	if (!b->place->device) {
+		if (fstat(b->plain, &st))
+			return false;
+		if (!equal("size of the file", st.st_size, b->size))
+			return false;
+	}
+	if (pread(b->plain, b->now, b->size, 0) != b->size)
+		return equal("read", 0, 1);
+	good = same("file", b->now, b->file, b->size);
+	if (b->place->direct && flags[one->flag] == O_DIRECT) {
+		if (pread(b->fd[one->flag], b->now_direct,
+			  b->size + up(b->size, DIO_ALIGNED), 0) <
+		    b->size)
+			return equal("direct read", 0, 1);
+		good &= same("file, read directly,", b->now_direct,
+			     b->file, b->size);
+	}
+	return good;
+}
+
+static bool check_counters(const struct bench *b, const struct one *one,
+			   const struct dio_counters *before,
+			   const struct dio_counters *after)
+{
+	long long read = after->dio_read - before->dio_read;
+	long long write = after->dio_write - before->dio_write;
+	long long read_copied = after->copy_read - before->copy_read;
+	long long write_copied = after->copy_write - before->copy_write;
+	long long copied = one->rw == READ ? read_copied : write_copied;
+	long long direct = one->rw == READ ? read : write;
+	size_t head = up(one->pos, b->block);
+	const char *reason;
+	bool good;
+
+	good = equal("direct and copied", direct + copied,
+		     one->want > 0 ? one->want : 0);
+	good &= equal("bytes the other way", read + write + read_copied +
+		      write_copied - direct - copied, 0);
+	if (copied < one->copied_min || copied > one->copied_max) {
+		if (!quiet)
+			dio_log("  %lld of %zd bytes copied (%s), not %zd to %zd",
+				copied, one->want, after->reason,
+				one->copied_min, one->copied_max);
+		good = false;
+	}
+	if (!copied)
+		return good;
+	if (flags[one->flag] != O_DIRECT)
+		reason = "buffered";
+	else if (b->place->direct)
+		return good;
+	else if (!b->place->device)
+		reason = "file";
+	else	/* too little to ask the disk */
+		reason = one->want < head + b->block ? "alignment" : "disk";
+	if (strcmp(reason, after->reason)) {
+		if (!quiet)
+			dio_log("  copied because of \"%s\", not \"%s\"",
+				after->reason, reason);
+		good = false;
+	}
+	return good;
+}
+
+static bool try_one(struct bench *b, struct one *one)
+{
+	const struct range *r = one->range;
+	const struct dio_call *call = one->call->call;
+	bool at_out = call->out_position;
+	bool file_pos = one->call->file_position || (one->rw == WRITE && at_out);
+	bool buf_pos = one->rw == READ && at_out;
+	loff_t pos = one->pos, off = r->off, start = 0, buf_start, moved;
+	loff_t *ppos = file_pos ? NULL : &pos, *poff = buf_pos ? NULL : &off;
+	struct dio_counters before, after;
+	int fd = b->fd[one->flag];
+	ssize_t ret;
+	bool good;
+
+	if (buf_pos && (new_buffer(b) || dio_advance(b->buf.fd, off)))
+		return equal("new buffer", 0, 1);
+	if (buf_pos)
+		hold(b, 0, off);
+	if (file_pos)
+		start = pos;
+	lseek(fd, start, SEEK_SET);
+	if (dio_count(b->buf.fd, &before))
+		return equal("fdinfo", 0, 1);
+	buf_start = before.pos;
+
+	if (one->rw == READ)
+		ret = call->move(fd, ppos, b->buf.fd, poff, one->len, 0);
+	else
+		ret = call->move(b->buf.fd, poff, fd, ppos, one->len, 0);
+
+	expect(b, one);
+	if (dio_count(b->buf.fd, &after))
+		return equal("fdinfo", 0, 1);
+	good = equal("result", ret, one->want);
+	moved = ret > 0 ? ret : 0;
+	good &= equal("offset in the file", pos,
+		      one->pos + (file_pos ? 0 : moved));
+	good &= equal("offset in the buffer", off,
+		      r->off + (buf_pos ? 0 : moved));
+	good &= equal("position of the file", lseek(fd, 0, SEEK_CUR),
+		      start + (file_pos ? moved : 0));
+	good &= equal("position of the buffer", after.pos,
+		      buf_start + (buf_pos ? moved : 0));
+	good &= check_counters(b, one, &before, &after);
+	good &= check_buffer(b, one);
+	if (one->rw == WRITE) {
+		good &= check_file(b, one);
+		if (r->layout != FULL || b->size != layouts[FULL].size)
+			b->layout = -1;
+		b->changed = one->pos;
+		b->changed_end = one->pos + moved;
+	}
+	return good;
+}
+
+static void try_all(struct __test_metadata *_metadata, struct bench *b, int rw)
+{
+	struct one one = { .rw = rw };
+	const struct range *r;
+	int c, f;
+
+	for (r = ranges; r < ranges + ARRAY_SIZE(ranges); r++) {
+		if ((r->layout != FULL && b->place->device) ||
+		    (r->way == ONLY_READ && rw == WRITE) ||
+		    (r->way == ONLY_WRITE && rw == READ))
+			continue;
+		for (c = 0; c < ARRAY_SIZE(calls); c++) {
+			for (f = 0; f < ARRAY_SIZE(flags); f++) {
+				one.range = r;
+				one.call = &calls[c];
+				one.flag = f;
+				one.pos = r->pos + r->pos_blocks * b->block;
+				one.len = r->len + r->len_blocks * b->block;
+				ASSERT_TRUE(lay_out(b, r->layout))
+					TH_LOG("layout: %s", strerror(errno));
+				b->cases++;
+				quiet = b->complaints >= COMPLAINTS;
+				if (try_one(b, &one))
+					continue;
+				b->complaints++;
+				b->layout = -1;
+				hold(b, 0, BUF_SIZE);
+				if (quiet)
+					continue;
+				dio_log("in: %s, %s, %s, %s: %zu bytes, file %#llx, buffer %#zx",
+					r->name, calls[c].name,
+					flags[f] ? "O_DIRECT" : "buffered",
+					rw == READ ? "read" : "write", one.len,
+					(unsigned long long)one.pos, r->off);
+			}
+		}
+	}
+	EXPECT_EQ(0, b->complaints)
+		TH_LOG("%d of %d cases failed", b->complaints, b->cases);
+}
+
+TEST_F_TIMEOUT(matrix, read, TIMEOUT)
+{
+	try_all(_metadata, &self->b, READ);
+}
+
+TEST_F_TIMEOUT(matrix, write, TIMEOUT)
+{
+	try_all(_metadata, &self->b, WRITE);
+}
+
+int main(int argc, char **argv)
+{
+	int ret;
+
+	dio_places_make();
+	ret = test_harness_run(argc, argv);
+	dio_places_unmake();
+	return ret;
+}
