@@ -57,16 +57,9 @@ static const struct {
 
 /* ---- ranges ---- */
 
-enum way {
-	BOTH_WAYS,
-	ONLY_READ,
-	ONLY_WRITE,
-};
-
 struct range {
 	const char *name;
 	enum layout layout;
-	enum way way;
 	loff_t pos;		/* in the file, */
 	size_t len, off;	/* off: in the buffer */
 	int pos_blocks, len_blocks;	/* and so many blocks of the file */
@@ -600,9 +593,7 @@ static void try_all(struct __test_metadata *_metadata, struct bench *b, int rw)
 	int c, f;
 
 	for (r = ranges; r < ranges + ARRAY_SIZE(ranges); r++) {
-		if ((r->layout != FULL && b->place->device) ||
-		    (r->way == ONLY_READ && rw == WRITE) ||
-		    (r->way == ONLY_WRITE && rw == READ))
+		if (r->layout != FULL && b->place->device)
 			continue;
 		for (c = 0; c < ARRAY_SIZE(calls); c++) {
 			for (f = 0; f < ARRAY_SIZE(flags); f++) {

@@ -453,6 +453,7 @@ static void *closer(void *arg)
 		/* A child ends, or is killed, in the middle of it. */
 		pid = fork();
 		if (!pid) {
+			alarm(10);	/* should nobody be left to kill it */
 			for (;;)
 				if (splice(out, &off, fd, &pos, PART, 0) <= 0)
 					off = 0;
