@@ -3,7 +3,6 @@
 use crate::{Error, Mapping, Result, Stats, uapi, units};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::pipe::SpliceFlags;
 use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
 
@@ -53,44 +52,6 @@ impl DmaBuf {
         read_stats(self.fd.as_fd())
     }
 
-    /// One splice(2) call: bytes of `file` from `file_off` into this buffer
-    /// at `buf_off`. [`DmaBuf::load`] is made of this and easier to use.
-    ///
-    /// Returns how many bytes were moved, which may be fewer than asked for:
-    /// at the end of the file or of the buffer, before a hole, before a
-    /// place the disk cannot read, and because one call moves at most
-    /// 2 GiB - 4 KiB. 0 means end of file. Positions of descriptors stay.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's number, untouched:
-    /// - `EOPNOTSUPP`: this file cannot go directly into this buffer (not
-    ///   opened with `O_DIRECT`, a hole, a file system or disk that cannot);
-    /// - `EINVAL`: an offset or the length is not a multiple of the disk's
-    ///   block; or the kernel has no dma-buf direct I/O at all;
-    /// - `ENOSPC`: `buf_off` is at or past the end of the buffer;
-    /// - `EBADF`: `file` is not open for reading, or the buffer not for
-    ///   writing;
-    /// - `EIO` and others: as the disk or the maker of the buffer reports.
-    pub fn splice_from(
-        &mut self,
-        file: impl AsFd,
-        file_off: u64,
-        buf_off: u64,
-        len: u64,
-    ) -> std::result::Result<u64, Errno> {
-        let (mut from, mut to) = (file_off, buf_off);
-        rustix::pipe::splice(
-            file,
-            Some(&mut from),
-            &self.fd,
-            Some(&mut to),
-            len.try_into().unwrap_or(usize::MAX),
-            SpliceFlags::empty(),
-        )
-        .map(|n| n as u64)
-    }
-
     /// The bytes, for reading by the CPU, until the guard is dropped.
     ///
     /// Waits for devices that still write to the buffer, and makes their
@@ -121,6 +82,12 @@ impl DmaBuf {
         let sync = Sync::start(self.fd.as_fd(), uapi::SYNC_RW)?;
         let bytes = self.map.get_mut().expect("mapped above");
         Ok(CpuWrite { sync, bytes })
+    }
+
+    /// Gives up the mapping that [`DmaBuf::cpu_read`] or [`DmaBuf::cpu_write`]
+    /// has made. They make a new one when they are called again.
+    pub fn unmap(&mut self) {
+        self.map.take();
     }
 
     fn mapped(&self) -> Result<()> {

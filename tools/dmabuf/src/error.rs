@@ -45,6 +45,20 @@ impl Error {
     pub fn errno(&self) -> Errno {
         self.errno
     }
+
+    /// Its symbol, as manual pages have it.
+    ///
+    /// ```
+    /// use dmabuf::{Errno, Error};
+    /// assert_eq!(Error::new("a.bin", Errno::FAULT).symbol(), "EFAULT");
+    /// assert_eq!(Error::new("a.bin", Errno::XDEV).symbol(), "error 18");
+    /// ```
+    pub fn symbol(&self) -> String {
+        match name(self.errno) {
+            Some(name) => name.into(),
+            None => format!("error {}", self.errno.raw_os_error()),
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -63,7 +77,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// The kernel's sentence for an error number.
-fn text(errno: Errno) -> String {
+pub(crate) fn text(errno: Errno) -> String {
     let text = std::io::Error::from(errno).to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_lowercase(),
@@ -75,11 +89,15 @@ fn text(errno: Errno) -> String {
 fn name(errno: Errno) -> Option<&'static str> {
     Some(match errno {
         Errno::ACCESS => "EACCES",
+        Errno::AGAIN => "EAGAIN",
         Errno::BADF => "EBADF",
         Errno::BADFD => "EBADFD",
+        Errno::DQUOT => "EDQUOT",
         Errno::FAULT => "EFAULT",
+        Errno::FBIG => "EFBIG",
         Errno::INTR => "EINTR",
         Errno::INVAL => "EINVAL",
+        Errno::EXIST => "EEXIST",
         Errno::IO => "EIO",
         Errno::ISDIR => "EISDIR",
         Errno::MFILE => "EMFILE",
@@ -88,10 +106,13 @@ fn name(errno: Errno) -> Option<&'static str> {
         Errno::NOMEM => "ENOMEM",
         Errno::NOSPC => "ENOSPC",
         Errno::NOTTY => "ENOTTY",
+        Errno::NODATA => "ENODATA",
+        Errno::NOSYS => "ENOSYS",
         Errno::NXIO => "ENXIO",
         Errno::OPNOTSUPP => "EOPNOTSUPP",
         Errno::OVERFLOW => "EOVERFLOW",
         Errno::PERM => "EPERM",
+        Errno::ROFS => "EROFS",
         Errno::SPIPE => "ESPIPE",
         _ => return None,
     })

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! The ioctls of `<linux/dma-heap.h>`, `<linux/dma-buf.h>`,
-//! `<linux/udmabuf.h>` and the one of `<linux/fs.h>` used here. Every `unsafe`
-//! call into the kernel except mmap(2) is in this file.
+//! `<linux/udmabuf.h>` and the one of `<linux/fs.h>` used here, and the calls
+//! that move data. Every `unsafe` call into the kernel except mmap(2) is in
+//! this file.
 
 use rustix::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::ioctl::{self, Getter, Ioctl, IoctlOutput, Opcode, Setter, opcode};
+use rustix::pipe::SpliceFlags;
 use std::ffi::c_void;
 
 const DMA_HEAP_IOCTL_ALLOC: Opcode = opcode::read_write::<HeapAllocation>(b'H', 0);
@@ -118,6 +120,71 @@ pub(crate) fn block_device_size(disk: BorrowedFd<'_>) -> Result<u64, Errno> {
     unsafe { ioctl::ioctl(disk, Getter::<BLKGETSIZE64, u64>::new()) }
 }
 
+/// The most that any call moves; some refuse numbers that are much larger.
+fn count(len: u64) -> usize {
+    const MAX_RW_COUNT: u64 = 0x7fff_f000;
+    len.min(MAX_RW_COUNT) as usize
+}
+
+pub(crate) fn splice(
+    from: BorrowedFd<'_>,
+    mut from_off: Option<u64>,
+    to: BorrowedFd<'_>,
+    mut to_off: Option<u64>,
+    len: u64,
+    flags: u32,
+) -> Result<u64, Errno> {
+    rustix::pipe::splice(
+        from,
+        from_off.as_mut(),
+        to,
+        to_off.as_mut(),
+        count(len),
+        // Has no name for SPLICE_F_NOCOPY.
+        SpliceFlags::from_bits_retain(flags),
+    )
+    .map(|n| n as u64)
+}
+
+pub(crate) fn sendfile(
+    from: BorrowedFd<'_>,
+    mut from_off: Option<u64>,
+    to: BorrowedFd<'_>,
+    len: u64,
+) -> Result<u64, Errno> {
+    rustix::fs::sendfile(to, from, from_off.as_mut(), count(len)).map(|n| n as u64)
+}
+
+/// As rustix has it, and with flags.
+pub(crate) fn copy_file_range(
+    from: BorrowedFd<'_>,
+    from_off: Option<u64>,
+    to: BorrowedFd<'_>,
+    to_off: Option<u64>,
+    len: u64,
+    flags: u32,
+) -> Result<u64, Errno> {
+    use rustix::fd::AsRawFd;
+    let mut offsets = [from_off, to_off].map(|off| off.map(|off| off as libc::off64_t));
+    let [from_off, to_off] = offsets.each_mut().map(|off| {
+        off.as_mut()
+            .map_or(std::ptr::null_mut(), |off| &raw mut *off)
+    });
+    // SAFETY: each offset is null or alive, and the kernel keeps neither.
+    let n = unsafe {
+        libc::copy_file_range(
+            from.as_raw_fd(),
+            from_off,
+            to.as_raw_fd(),
+            to_off,
+            count(len),
+            flags,
+        )
+    };
+    u64::try_from(n)
+        .map_err(|_| Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,5 +222,31 @@ mod tests {
         );
         assert_eq!(sync(null.as_fd(), SYNC_READ), Err(Errno::NOTTY));
         assert_eq!(block_device_size(null.as_fd()), Err(Errno::NOTTY));
+    }
+
+    /// Two ordinary files: what the kernel does for those is known everywhere.
+    #[test]
+    fn calls_reach_the_kernel_in_the_right_order() {
+        let file = |text: &[u8]| {
+            let fd = rustix::fs::memfd_create("dmabuf", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+            rustix::io::pwrite(&fd, text, 0).unwrap();
+            fd
+        };
+        let text = |fd: &OwnedFd| {
+            let mut text = [0; 8];
+            let n = rustix::io::pread(fd, &mut text, 0).unwrap();
+            text[..n].to_vec()
+        };
+        let (a, b) = (file(b"abcdef"), file(b"......"));
+        let (from, to) = (a.as_fd(), b.as_fd());
+        assert_eq!(copy_file_range(from, Some(1), to, Some(2), 2, 0), Ok(2));
+        assert_eq!(text(&b), b"..bc..");
+        assert_eq!(sendfile(from, Some(4), to, u64::MAX), Ok(2));
+        assert_eq!(text(&b), b"efbc..");
+        // Flags get there, too: unknown ones are refused.
+        let flag = 0x8000_0000;
+        let refused = Err(Errno::INVAL);
+        assert_eq!(copy_file_range(from, None, to, None, 2, flag), refused);
+        assert_eq!(splice(from, Some(0), to, Some(0), 2, 0), refused);
     }
 }

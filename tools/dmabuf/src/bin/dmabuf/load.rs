@@ -1,35 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
 use crate::measure::{self, Sha};
+use crate::options::{self, Moved, Progress};
 use crate::{Result, about, print};
 use dmabuf::units::{bytes, parse_bytes};
-use dmabuf::{BLOCK, DmaBuf, Heap, Memfd};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use dmabuf::{Call, DmaBuf};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Load a file into dma-bufs and say how it went.
 ///
-/// The file must be on a file system and a disk that can (ext4 or XFS on NVMe;
-/// a raw disk works too) and have no holes. All buffers are held until the
-/// whole file is loaded, so there must be memory for it.
+/// Any file: what is on ext4, XFS, F2FS or a raw disk, and that on NVMe, goes
+/// directly from the disk into the buffers, in whole blocks. What cannot is
+/// copied by the CPU: other file systems and disks, holes, pipes, devices, files
+/// of the kernel. The result says how much went which way, and why.
+///
+/// All buffers are held until everything is loaded, so there must be memory
+/// for it. Loading is what is timed, not allocating.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The file, or disk, to load
+    /// The file, disk, pipe or device to load
     file: PathBuf,
 
-    /// Take the buffers from this heap, one of /dev/dma_heap
-    #[arg(long, value_name = "NAME", default_value = "system")]
-    heap: String,
+    #[command(flatten)]
+    source: options::Source,
 
-    /// Take them from a memfd by /dev/udmabuf instead
-    #[arg(long, conflicts_with = "heap")]
-    udmabuf: bool,
+    #[command(flatten)]
+    transfer: options::Transfer,
 
-    /// Size of one buffer, a multiple of 4KiB
-    #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = chunk)]
-    chunk: u64,
+    /// Load at most so much
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    size: Option<u64>,
 
     /// Compare SHA-256 of the buffers, seen by mmap, with the file read plainly
     #[arg(long)]
@@ -40,83 +43,105 @@ pub struct Args {
     json: bool,
 }
 
-pub fn chunk(text: &str) -> std::result::Result<u64, String> {
-    match parse_bytes(text)? {
-        0 => Err("a buffer needs at least 4KiB".into()),
-        n if n % BLOCK != 0 => Err(format!("{n} is not a multiple of {BLOCK}")),
-        n => Ok(n),
-    }
-}
+const EXAMPLES: &str = "\
+Examples:
+  dmabuf load model.safetensors                   as fast as file and disk allow
+  dmabuf load --no-copy model.safetensors         or fail, and say what is in the way
+  dmabuf load --size 1GiB --verify /dev/nvme0n1   the start of a disk
+  zstd -dc model.zst | dmabuf load /dev/stdin     from a pipe: copied";
 
 #[derive(Serialize)]
 struct Outcome {
     file: PathBuf,
+    call: &'static str,
     bytes: u64,
     buffers: usize,
     buffer_bytes: u64,
     exporter: String,
     seconds: f64,
     mb_per_second: f64,
-    dma_bytes: Option<u64>,
+    #[serde(flatten)]
+    moved: Moved,
     sha256: Option<String>,
     sha256_equal: Option<bool>,
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let file = dmabuf::open_direct(&args.file)?;
-    let size = dmabuf::file_size(&file)?;
-    enough_memory(size)?;
-    let heap = match args.udmabuf {
+    let by = args.transfer.by()?;
+    let file = dmabuf::open(&args.file)?;
+    let stream = dmabuf::is_stream(&file);
+    if stream && args.verify {
+        return Err(format!(
+            "{}: --verify reads the file a second time, which this one does not allow: \
+             save it first, or leave --verify out",
+            args.file.display()
+        )
+        .into());
+    }
+    // Streams and files of the kernel do not say how long they are.
+    let told = match stream {
         true => None,
-        false => Some(Heap::open(&args.heap)?),
+        false => Some(dmabuf::file_size(&file)?).filter(|size| *size > 0),
     };
+    let limit = args.size.unwrap_or(u64::MAX);
+    let size = told.map(|size| size.min(limit));
+    options::enough_memory(size.unwrap_or(0))?;
+    let allocator = args.source.open()?;
 
     let progress = Progress::new(size);
     let mut bufs: Vec<DmaBuf> = Vec::new();
     let mut loaded = 0;
     let mut busy = Duration::ZERO;
-    while loaded < size {
-        let len = args.chunk.min(size - loaded);
-        let mut buf = match &heap {
-            Some(heap) => heap.allocate(len)?,
-            None => Memfd::new(len)?.udmabuf()?,
-        };
+    while loaded < size.unwrap_or(limit) {
+        let len = args.source.chunk.min(size.unwrap_or(limit) - loaded);
+        if size.is_none() {
+            options::enough_memory(len)?;
+        }
+        let mut buf = allocator.allocate(len)?;
         let start = Instant::now();
-        let n = buf.load(&file, loaded, 0, len)?;
+        let off = (!stream).then_some(loaded);
+        let n = buf.load_by(by, &file, off, 0, len)?;
         busy += start.elapsed();
-        bufs.push(buf);
         loaded += n;
         progress.at(loaded);
-        if n < len {
-            return Err(format!(
-                "{}: it became shorter while it was loaded: {} of {}",
-                args.file.display(),
-                bytes(loaded),
-                bytes(size)
-            )
-            .into());
+        if n > 0 {
+            bufs.push(buf);
+        }
+        match size {
+            Some(size) if n < len => {
+                return Err(format!(
+                    "{}: it became shorter while it was loaded, {} of {} are there: \
+                     load it when nobody writes to it",
+                    args.file.display(),
+                    bytes(loaded),
+                    bytes(size)
+                )
+                .into());
+            }
+            _ if n < len => break,
+            _ => {}
         }
     }
     progress.done();
 
     let mut outcome = Outcome {
         file: args.file.clone(),
+        call: by.call.name(),
         bytes: loaded,
         buffers: bufs.len(),
-        buffer_bytes: bufs.first().map_or(args.chunk, DmaBuf::size),
+        buffer_bytes: bufs.first().map_or(args.source.chunk, DmaBuf::size),
         exporter: match bufs.first() {
             Some(buf) => buf.stats()?.exporter,
-            None => heap.as_ref().map_or("udmabuf", Heap::name).into(),
+            None => allocator.name().into(),
         },
         seconds: busy.as_secs_f64(),
-        mb_per_second: loaded as f64 / 1e6 / busy.as_secs_f64().max(1e-9),
-        dma_bytes: Some(0),
+        mb_per_second: options::mb_per_second(loaded, busy),
+        moved: Moved::nothing(),
         sha256: None,
         sha256_equal: None,
     };
     for buf in &bufs {
-        let dma = buf.stats()?.dio_read_bytes;
-        outcome.dma_bytes = outcome.dma_bytes.zip(dma).map(|(a, b)| a + b);
+        outcome.moved.add(buf.stats()?.io.as_ref(), true);
     }
 
     if args.verify {
@@ -138,7 +163,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     match outcome.sha256_equal {
         Some(false) => Err(format!(
-            "{}: FAILED: the buffers do not hold what the file does",
+            "{}: FAILED: the buffers do not hold what the file does: \
+             load it when nobody writes to it, nor to a \
+             file system on it; if nobody did, dmesg may say more",
             args.file.display()
         )
         .into()),
@@ -148,25 +175,23 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn text(outcome: &Outcome) -> String {
     let mut text = format!(
-        "{}: {} in {} {} dma-buf{} of {}, {:.2} s, {:.0} MB/s\n",
+        "{}: {} in {} {} dma-buf{} of {}",
         outcome.file.display(),
         bytes(outcome.bytes),
         outcome.buffers,
         outcome.exporter,
         if outcome.buffers == 1 { "" } else { "s" },
         bytes(outcome.buffer_bytes),
+    );
+    if outcome.call != Call::Splice.name() {
+        text += &format!(" by {}", outcome.call);
+    }
+    text += &format!(
+        ", {:.2} s, {:.0} MB/s\n{}",
         outcome.seconds,
         outcome.mb_per_second,
+        outcome.moved.text()
     );
-    if let Some(dma) = outcome.dma_bytes {
-        // The last block of a file may be counted as a whole.
-        let copied = outcome.bytes.saturating_sub(dma);
-        text += &format!(
-            "by DMA {}, copied by the CPU {}\n",
-            bytes(dma),
-            bytes(copied)
-        );
-    }
     if let (Some(sha), Some(equal)) = (&outcome.sha256, outcome.sha256_equal) {
         let equal = if equal { "equal" } else { "NOT EQUAL" };
         text += &format!("SHA-256 of file and buffers {equal}: {sha}\n");
@@ -174,86 +199,30 @@ fn text(outcome: &Outcome) -> String {
     text
 }
 
-/// A machine that runs out of memory kills whatever it likes: better to refuse.
-fn enough_memory(size: u64) -> Result<()> {
-    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    match available(&meminfo) {
-        Some(free) if free < size => Err(format!(
-            "not enough memory: the file has {}, {} are available; \
-             free some, or load a smaller file",
-            bytes(size),
-            bytes(free)
-        )
-        .into()),
-        _ => Ok(()),
-    }
-}
-
-fn available(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|l| l.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib << 10)
-}
-
-/// A bar on a terminal, once a load turns out to take a while.
-struct Progress {
-    bar: ProgressBar,
-    start: Instant,
-}
-
-impl Progress {
-    fn new(size: u64) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(size), ProgressDrawTarget::hidden());
-        let style =
-            "{bar:40} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} left";
-        bar.set_style(ProgressStyle::with_template(style).expect("a constant"));
-        let start = Instant::now();
-        Progress { bar, start }
-    }
-
-    fn at(&self, loaded: u64) {
-        if self.bar.is_hidden() && self.start.elapsed() > Duration::from_millis(500) {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
-        self.bar.set_position(loaded);
-    }
-
-    fn done(self) {
-        self.bar.finish_and_clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn chunks_are_whole_blocks() {
-        assert_eq!(chunk("32MiB"), Ok(32 << 20));
-        assert!(chunk("0").is_err());
-        assert!(chunk("1000").unwrap_err().contains("4096"));
-    }
-
-    #[test]
-    fn memory_available() {
-        let meminfo = "MemTotal:       24587060 kB\nMemAvailable:    1024 kB\n";
-        assert_eq!(available(meminfo), Some(1 << 20));
-        assert_eq!(available("MemTotal: 1 kB\n"), None);
-    }
-
-    #[test]
     fn the_text_says_what_was_copied() {
-        let outcome = Outcome {
+        let mut outcome = Outcome {
             file: "a.bin".into(),
+            call: "splice",
             bytes: 64 << 20,
             buffers: 2,
             buffer_bytes: 32 << 20,
             exporter: "system".into(),
             seconds: 0.5,
             mb_per_second: 134.2,
-            dma_bytes: Some(60 << 20),
+            moved: Moved {
+                dma_bytes: Some(60 << 20),
+                copied_bytes: Some(4 << 20),
+                reasons: vec![options::Reason {
+                    reason: "hole".into(),
+                    bytes: 4 << 20,
+                    text: "holes".into(),
+                }],
+            },
             sha256: Some("12ab".into()),
             sha256_equal: Some(false),
         };
@@ -261,7 +230,13 @@ mod tests {
             text(&outcome),
             "a.bin: 64 MiB in 2 system dma-bufs of 32 MiB, 0.50 s, 134 MB/s\n\
              by DMA 60 MiB, copied by the CPU 4 MiB\n\
+             copied 4 MiB: holes\n\
              SHA-256 of file and buffers NOT EQUAL: 12ab\n"
         );
+        let json = serde_json::to_string(&outcome).unwrap();
+        assert!(json.contains(r#""dma_bytes":62914560"#), "{json}");
+
+        outcome.call = "sendfile";
+        assert!(text(&outcome).contains("of 32 MiB by sendfile, 0.50 s"));
     }
 }

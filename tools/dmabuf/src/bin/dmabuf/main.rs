@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Loads files into dma-bufs, and shows what that costs and saves.
+//! Loads files into dma-bufs, saves dma-bufs to files, and shows what that
+//! costs and saves.
 
+mod chart;
 mod compare;
+mod cost;
 mod load;
 mod measure;
+mod options;
+mod save;
 mod table;
+mod ways;
 
 use clap::{Parser, Subcommand};
 use dmabuf::Errno;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Load files into dma-bufs by direct I/O.
+/// Move data between files and dma-bufs by direct I/O.
 ///
 /// A dma-buf is memory that devices share: GPU, camera, network card, disk.
-/// With dma-buf direct I/O the disk writes a file straight into it, by one
-/// splice(2) call: no pipe, no page cache, no copy by the CPU.
+/// With dma-buf direct I/O the disk writes a file straight into it, or fetches
+/// it from there, by one call of splice(2), copy_file_range(2) or sendfile(2):
+/// no pipe, no page cache, no copy by the CPU. What cannot go that way is
+/// copied, and the kernel says why.
 ///
 /// Sizes are written as 32MiB, 4KiB, 1GiB or in plain bytes. Results go to
 /// standard output, complaints to standard error.
@@ -33,14 +41,18 @@ const EXIT_STATUS: &str = "Exit status: 0 all well, 1 something failed or does n
 #[derive(Subcommand)]
 enum Command {
     Load(load::Args),
+    Save(save::Args),
     Compare(compare::Args),
+    Cost(cost::Args),
     Table(table::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Load(args) => load::run(&args),
+        Command::Save(args) => save::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Cost(args) => cost::run(&args),
         Command::Table(args) => table::run(&args),
     };
     match result {

@@ -5,6 +5,7 @@
 use crate::Result;
 use dmabuf::{Errno, Error};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fs::FileType;
 use sha2::{Digest, Sha256};
 use std::os::unix::thread::JoinHandleExt;
 use std::sync::Arc;
@@ -80,18 +81,31 @@ pub fn drop_cache(file: impl AsFd) -> Result<()> {
     }
 }
 
-/// Bytes the disk under a file has delivered so far, from its own statistics.
-/// `None` where there is no such disk.
-pub fn disk_read_bytes(file: impl AsFd) -> Option<u64> {
-    let dev = rustix::fs::fstat(file).ok()?.st_dev;
-    let (major, minor) = (rustix::fs::major(dev), rustix::fs::minor(dev));
-    let stat = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
-    sectors_read(&stat).map(|sectors| sectors * 512)
+/// Lets every way find free memory in pieces as large as there can be, since
+/// mapping many small ones for the disk costs several times as much.
+pub fn compact_memory() {
+    // Not every kernel has it, and not everybody may.
+    let _ = std::fs::write("/proc/sys/vm/compact_memory", "1");
 }
 
-/// Third number of Documentation/block/stat.rst.
-fn sectors_read(stat: &str) -> Option<u64> {
-    stat.split_whitespace().nth(2)?.parse().ok()
+/// Bytes the disk under a file has delivered and taken so far, from its own
+/// statistics. `None` where there is no such disk.
+pub fn disk_bytes(file: impl AsFd) -> Option<(u64, u64)> {
+    let stat = rustix::fs::fstat(file).ok()?;
+    let dev = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::BlockDevice => stat.st_rdev,
+        _ => stat.st_dev,
+    };
+    let (major, minor) = (rustix::fs::major(dev), rustix::fs::minor(dev));
+    let stat = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
+    let (read, written) = sectors(&stat)?;
+    Some((read * 512, written * 512))
+}
+
+/// Third and seventh number of Documentation/block/stat.rst.
+fn sectors(stat: &str) -> Option<(u64, u64)> {
+    let number = |n| stat.split_whitespace().nth(n)?.parse().ok();
+    Some((number(2)?, number(6)?))
 }
 
 /// Whether one nanosecond of this machine's clock is one instruction, as under
@@ -149,6 +163,13 @@ impl Sha {
         let digest = self.sha.finalize();
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// SHA-256 of all bytes.
+pub fn sha_of(bytes: &[u8]) -> String {
+    let mut sha = Sha::new(bytes.len() as u64);
+    sha.update(bytes);
+    sha.finish()
 }
 
 /// SHA-256 of the first `len` bytes of a file, read plainly.
@@ -275,9 +296,9 @@ mod tests {
 
     #[test]
     fn sectors_of_a_disk() {
-        let stat = "     107        0     4280       41        0        0        0 0 0 33 41\n";
-        assert_eq!(sectors_read(stat), Some(4280));
-        assert_eq!(sectors_read(""), None);
+        let stat = "     107        0     4280       41        3        0       24 0 0 33 41\n";
+        assert_eq!(sectors(stat), Some((4280, 24)));
+        assert_eq!(sectors(""), None);
     }
 
     #[test]

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! `dmabuf cost`: what exporters take for allocating, mapping and attaching.
+
+use crate::measure::{clock_counts_instructions, median, timed};
+use crate::{Result, print};
+use clap::Args as ClapArgs;
+use dmabuf::{DmaBuf, Flags, Heap, Memfd, units};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// Measure what the exporters below the system heap and udmabuf cost.
+///
+/// For buffers of several sizes: to allocate and free one; to map it into
+/// memory and touch each page; to attach a disk, map the buffer for it, and undo
+/// that, by one block of direct I/O. With two results, as of a kernel with
+/// exporters in C and of one with those in Rust, `--against` prints both side by
+/// side.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// A file of at least one block on a disk that takes part in direct I/O.
+    #[arg(required_unless_present = "against")]
+    file: Option<PathBuf>,
+
+    /// How often to measure; the middle one counts.
+    #[arg(long, default_value_t = 3)]
+    repeat: usize,
+
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+
+    /// Print two earlier results side by side, and fail if the second needs
+    /// more than PERCENT percent of the first anywhere.
+    #[arg(long, num_args = 2, value_names = ["FIRST", "SECOND"], conflicts_with = "file")]
+    against: Option<Vec<PathBuf>>,
+
+    /// See --against.
+    #[arg(long, default_value_t = 100)]
+    percent: u64,
+}
+
+const SIZES: [u64; 4] = [4 << 10, 1 << 20, 32 << 20, 1 << 30];
+const BLOCK: u64 = 4096;
+
+#[derive(Serialize, Deserialize, PartialEq)]
+struct Line {
+    exporter: String,
+    what: String,
+    size: u64,
+    /// Nanoseconds of CPU time, which are instructions if the clock counts them.
+    cost: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Report {
+    instructions: bool,
+    lines: Vec<Line>,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    if let Some(files) = &args.against {
+        let text = side_by_side(&read(&files[0])?, &read(&files[1])?, args.percent)?;
+        return print(&text);
+    }
+    let file = args.file.as_deref().expect("required by clap");
+    let report = Report {
+        instructions: clock_counts_instructions(),
+        lines: measure(file, args.repeat.max(1))?,
+    };
+    if args.json {
+        print(&format!("{}\n", serde_json::to_string_pretty(&report)?))
+    } else {
+        print(&table(&report))
+    }
+}
+
+fn measure(file: &Path, repeat: usize) -> Result<Vec<Line>> {
+    let heap = Heap::open("system")?;
+    let mut lines = Vec::new();
+
+    for size in SIZES {
+        let heap_buffer = || Ok(heap.allocate(size)?);
+        exporter("heap", size, repeat, file, &mut lines, &heap_buffer)?;
+
+        let memory = Memfd::new(size)?;
+        // All pages are there, so that they are not allocated by udmabuf.
+        touch(&mut memory.map()?);
+        let udmabuf = || Ok(memory.udmabuf()?);
+        exporter("udmabuf", size, repeat, file, &mut lines, &udmabuf)?;
+    }
+    Ok(lines)
+}
+
+fn exporter(
+    name: &str,
+    size: u64,
+    repeat: usize,
+    file: &Path,
+    lines: &mut Vec<Line>,
+    make: &dyn Fn() -> Result<DmaBuf>,
+) -> Result<()> {
+    let file = dmabuf::open_direct(file)?;
+    // So many times that what measuring itself takes does not show.
+    let times = ((4 << 20) / size).clamp(1, 64);
+    let mut add = |what: &str, cost: u64| {
+        lines.push(Line {
+            exporter: name.into(),
+            what: what.into(),
+            size,
+            cost,
+        });
+    };
+
+    drop(make()?);
+    add(
+        "allocate, free",
+        middle(repeat, times, || make().map(drop))?,
+    );
+
+    let mut buf = make()?;
+    add(
+        "mmap, touch",
+        middle(repeat, times, || {
+            touch(&mut buf.cpu_write()?);
+            buf.unmap();
+            Ok(())
+        })?,
+    );
+    add(
+        "attach, map, one block",
+        middle(repeat, times, || {
+            match buf.splice_from(&file, 0, 0, BLOCK, Flags::NOCOPY)? {
+                BLOCK => Ok(()),
+                n => Err(format!("only {n} bytes of a block of {BLOCK}").into()),
+            }
+        })?,
+    );
+    Ok(())
+}
+
+fn touch(bytes: &mut [u8]) {
+    for page in bytes.chunks_mut(BLOCK as usize) {
+        page[0] = page[0].wrapping_add(1);
+    }
+}
+
+fn middle(repeat: usize, times: u64, mut work: impl FnMut() -> Result<()>) -> Result<u64> {
+    let mut costs = Vec::new();
+    for _ in 0..repeat {
+        let (_, cpu) = timed(|| (0..times).try_for_each(|_| work()))?;
+        costs.push(cpu.as_nanos() as u64 / times);
+    }
+    Ok(median(costs))
+}
+
+fn read(path: &Path) -> Result<Report> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?)
+}
+
+fn unit(report: &Report) -> &'static str {
+    if report.instructions {
+        "instructions"
+    } else {
+        "ns of CPU time"
+    }
+}
+
+fn table(report: &Report) -> String {
+    let mut text = format!("{:>52}\n", unit(report));
+    for line in &report.lines {
+        let _ = writeln!(
+            text,
+            "{:<8} {:<24} {:>8} {:>10}",
+            line.exporter,
+            line.what,
+            units::bytes(line.size),
+            units::grouped(line.cost),
+        );
+    }
+    text
+}
+
+fn side_by_side(first: &Report, second: &Report, percent: u64) -> Result<String> {
+    let mut text = format!(
+        "{:<42} {:>13} {:>13} {:>8}\n",
+        format!("{} for one", unit(first)),
+        "first",
+        "second",
+        "percent"
+    );
+    let mut worse = Vec::new();
+    for a in &first.lines {
+        let same = |b: &&Line| (&b.exporter, &b.what, b.size) == (&a.exporter, &a.what, a.size);
+        let b = second
+            .lines
+            .iter()
+            .find(same)
+            .ok_or_else(|| format!("the second result lacks {}, {}", a.exporter, a.what))?;
+        let ratio = b.cost * 100 / a.cost.max(1);
+        if ratio > percent {
+            worse.push(format!(
+                "{}, {}, {}",
+                a.exporter,
+                a.what,
+                units::bytes(a.size)
+            ));
+        }
+        let _ = writeln!(
+            text,
+            "{:<8} {:<24} {:>8} {:>13} {:>13} {:>8}",
+            a.exporter,
+            a.what,
+            units::bytes(a.size),
+            units::grouped(a.cost),
+            units::grouped(b.cost),
+            ratio,
+        );
+    }
+    if !worse.is_empty() {
+        print(&text)?;
+        return Err(format!("more than {percent} percent: {}", worse.join("; ")).into());
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(costs: [u64; 2]) -> Report {
+        Report {
+            instructions: true,
+            lines: costs
+                .iter()
+                .enumerate()
+                .map(|(i, &cost)| Line {
+                    exporter: "heap".into(),
+                    what: "allocate, free".into(),
+                    size: SIZES[i],
+                    cost,
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_worse_anywhere_is_an_error() {
+        let first = report([1000, 500]);
+        assert!(side_by_side(&first, &report([1000, 500]), 100).is_ok());
+        let error = side_by_side(&first, &report([10, 510]), 101).unwrap_err();
+        assert!(side_by_side(&first, &report([10, 504]), 101).is_ok());
+        assert_eq!(
+            error.to_string(),
+            "more than 101 percent: heap, allocate, free, 1 MiB"
+        );
+    }
+
+    #[test]
+    fn results_must_be_of_the_same_things() {
+        let mut second = report([1, 2]);
+        second.lines.pop();
+        assert!(side_by_side(&report([1, 2]), &second, 100).is_err());
+    }
+
+    #[test]
+    fn the_middle_cost_of_one() {
+        let mut n = 0;
+        middle(3, 4, || {
+            n += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(n, 12);
+    }
+}
