@@ -562,6 +562,14 @@ static bool try_one(struct bench *b, struct one *one)
 		ret = call->move(b->buf.fd, poff, fd, ppos, one->len, 0);
 
 	expect(b, one);
+	/* It opens the file below with O_DIRECT, which does as it likes */
+	if (b->place == &dio_on_overlay && flags[one->flag] == O_DIRECT &&
+	    ret == -EINVAL && (one->pos | one->want) % DIO_ALIGNED) {
+		one->want = ret;
+		one->after = 0;
+		one->copied_min = 0;
+		one->copied_max = 0;
+	}
 	if (dio_count(b->buf.fd, &after))
 		return equal("fdinfo", 0, 1);
 	good = equal("result", ret, one->want);
