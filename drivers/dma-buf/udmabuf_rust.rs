@@ -50,7 +50,6 @@ use kernel::{
 module! {
     type: UdmabufModule,
     name: "udmabuf",
-    authors: ["Gerd Hoffmann <kraxel@redhat.com>"],
     description: "Dma-bufs of memory that user space has in memfds",
     license: "GPL",
     imports_ns: ["DMA_BUF"],
