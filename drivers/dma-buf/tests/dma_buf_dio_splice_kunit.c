@@ -654,7 +654,7 @@ static void splice_mix(struct kunit *test)
 	mix.s = s;
 	mix.vaddr = kvmalloc(SZ_8M, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, mix.vaddr);
-	memset(mix.vaddr, 'P', SZ_8M);
+	memset(mix.vaddr, 'P', s->fake->dmabuf->size);
 	s->fake->vaddr = mix.vaddr;
 	inode = file_inode(s->file);
 	inode->i_op = &splice_mix_iops;

@@ -116,10 +116,9 @@ static bool same(const char *what, const struct file *f, loff_t base,
 		return true;
 	for (i = 0; got[i] == want[i]; i++)
 		;
-	fail("%s (%s): at %#llx %02x %02x %02x %02x, not %02x %02x %02x %02x, of %zu bytes from %#llx",
-	     what, f ? f->name : "buffer", (unsigned long long)base + i, got[i],
-	     got[i + 1], got[i + 2], got[i + 3], want[i], want[i + 1],
-	     want[i + 2], want[i + 3], len, (unsigned long long)base);
+	fail("%s (%s): at %#llx %02x, not %02x, of %zu bytes from %#llx",
+	     what, f ? f->name : "buffer", (unsigned long long)base + i,
+	     got[i], want[i], len, (unsigned long long)base);
 	return false;
 }
 
