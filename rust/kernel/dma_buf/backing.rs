@@ -28,7 +28,7 @@ use crate::{
     page::PAGE_SHIFT,
     prelude::*,
     sync::{
-        new_mutex,
+        static_lock_class,
         Arc,
         Mutex, //
     },
@@ -91,6 +91,9 @@ pub(super) struct Backing {
     users: Mutex<Users>,
 }
 
+/// The name of a lock class has to be at one address, also where this code ends up in drivers.
+static USERS_NAME: &CStr = c"dma_buf::Backing::users";
+
 /// As many ranges are skipped one by one.
 const STEP: usize = 64;
 
@@ -101,11 +104,15 @@ impl Backing {
             ranges: NonNull::from(&mut []),
             index: KVVec::new(),
             attrs: Attrs::none(),
-            users <- new_mutex!(Users {
-                mappings: List::new(),
-                vaddr: ptr::null_mut(),
-                size: 0,
-            }),
+            users <- Mutex::new(
+                Users {
+                    mappings: List::new(),
+                    vaddr: ptr::null_mut(),
+                    size: 0,
+                },
+                USERS_NAME,
+                static_lock_class!(),
+            ),
         })
     }
 

@@ -355,8 +355,10 @@ impl Mapping {
         let Source::Phys(_) = self.source else {
             return;
         };
+        // Not `dma_dev_need_sync()`, which is true for any device to be debugged: the debugging of
+        // DMA does not know mappings that were linked to a range of IOVA.
         // SAFETY: By `Self::new()`, the device is valid.
-        if !unsafe { bindings::dma_dev_need_sync(self.dev.as_ptr()) } {
+        if unsafe { bindings::dev_dma_skip_sync(self.dev.as_ptr()) } {
             return;
         }
 

@@ -564,7 +564,8 @@ static bool try_one(struct bench *b, struct one *one)
 	expect(b, one);
 	/* It opens the file below with O_DIRECT, which does as it likes */
 	if (b->place == &dio_on_overlay && flags[one->flag] == O_DIRECT &&
-	    ret == -EINVAL && (one->pos | one->want) % DIO_ALIGNED) {
+	    ret == -EINVAL &&
+	    (one->pos | one->want | r->off) % DIO_ALIGNED) {
 		one->want = ret;
 		one->after = 0;
 		one->copied_min = 0;
