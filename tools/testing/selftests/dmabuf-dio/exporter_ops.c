@@ -1998,7 +1998,7 @@ TEST_F_TIMEOUT(heap, killed, TIMEOUT)
 				break;
 			usleep(10000);
 		}
-		EXPECT_GT(16 * DIO_MIB, lost)
+		EXPECT_GT((long)(16 * DIO_MIB), lost)
 			TH_LOG("%ld bytes did not come back", lost);
 	}
 }
