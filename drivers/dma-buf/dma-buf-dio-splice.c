@@ -103,14 +103,6 @@ static bool dma_buf_transfer_streams(const struct dma_buf_transfer *t)
 	return !S_ISREG(mode) && !S_ISBLK(mode);
 }
 
-/* Nothing more goes direct. */
-static void dma_buf_transfer_copy_rest(struct dma_buf_transfer *t,
-				       enum dma_buf_dio_reason reason)
-{
-	t->align = 0;
-	t->reason = reason;
-}
-
 static int dma_buf_transfer_begin(struct dma_buf_transfer *t)
 {
 	struct file *file = t->file;
@@ -118,7 +110,7 @@ static int dma_buf_transfer_begin(struct dma_buf_transfer *t)
 	u32 align;
 
 	if (!(file->f_flags & O_DIRECT)) {
-		dma_buf_transfer_copy_rest(t, DMA_BUF_DIO_BUFFERED);
+		t->reason = DMA_BUF_DIO_BUFFERED;
 		return 0;
 	}
 
@@ -127,7 +119,7 @@ static int dma_buf_transfer_begin(struct dma_buf_transfer *t)
 	    vfs_getattr_nosec(&file->f_path, &stat,
 			      STATX_DIOALIGN | STATX_DIO_READ_ALIGN,
 			      AT_STATX_DONT_SYNC)) {
-		dma_buf_transfer_copy_rest(t, DMA_BUF_DIO_FILE);
+		t->reason = DMA_BUF_DIO_FILE;
 		return 0;
 	}
 
@@ -139,7 +131,7 @@ static int dma_buf_transfer_begin(struct dma_buf_transfer *t)
 	    stat.dio_read_offset_align)
 		align = stat.dio_read_offset_align;
 	if (!is_power_of_2(align)) {
-		dma_buf_transfer_copy_rest(t, DMA_BUF_DIO_FILE);
+		t->reason = DMA_BUF_DIO_FILE;
 		return 0;
 	}
 
@@ -196,19 +188,13 @@ static ssize_t dma_buf_transfer_file_rw(struct dma_buf_transfer *t, void *addr,
 	struct kvec kvec = { .iov_base = addr, .iov_len = len };
 	struct kiocb kiocb;
 	struct iov_iter iter;
-	ssize_t ret;
 
 	init_sync_kiocb(&kiocb, t->file);
 	kiocb.ki_pos = pos;
 	kiocb.ki_flags &= ~IOCB_DIRECT;
 	iov_iter_kvec(&iter, t->rw == READ ? ITER_DEST : ITER_SOURCE, &kvec, 1,
 		      len);
-	if (t->rw == READ)
-		ret = t->file->f_op->read_iter(&kiocb, &iter);
-	else
-		ret = t->file->f_op->write_iter(&kiocb, &iter);
-	WARN_ON_ONCE(ret == -EIOCBQUEUED);
-	return ret;
+	return dma_buf_dio_call(&kiocb, &iter);
 }
 
 static ssize_t dma_buf_transfer_copy_iomem(struct dma_buf_transfer *t,
@@ -269,7 +255,8 @@ static ssize_t dma_buf_transfer_copy(struct dma_buf_transfer *t, loff_t pos,
 					       len);
 
 	err = dma_buf_end_cpu_access(t->dmabuf, dir);
-	return err ?: ret;
+	/* What was written to the file is there */
+	return t->rw == READ && err ? err : ret;
 }
 
 /*
@@ -286,13 +273,16 @@ static ssize_t dma_buf_transfer_try_direct(struct dma_buf_transfer *t,
 	if (!ret && t->rw == WRITE)
 		ret = -EOPNOTSUPP;
 
-	if (ret == -EINVAL) {
-		dma_buf_transfer_copy_rest(t, DMA_BUF_DIO_ALIGNMENT);
-	} else if (ret == -EOPNOTSUPP) {
+	if (ret == -EINVAL)
+		t->reason = t->dio->reason ?: DMA_BUF_DIO_ALIGNMENT;
+	else if (ret == -EOPNOTSUPP)
 		t->reason = t->dio->reason ?: DMA_BUF_DIO_FILE;
-		if (t->reason != DMA_BUF_DIO_HOLE)
-			t->align = 0;
-	}
+	else
+		return ret;
+
+	/* Holes end, all others stay */
+	if (t->reason != DMA_BUF_DIO_HOLE)
+		t->align = 0;
 	return ret;
 }
 

@@ -216,7 +216,7 @@ static int dma_buf_dio_map_segments(struct dma_buf_dio_map *map)
 
 	ret = dma_buf_dio_build_index(map);
 	if (!ret && !dma_buf_dio_coherent(map))
-		ret = dma_buf_dio_refuse(dio, DMA_BUF_DIO_MAPPING);
+		ret = -EOPNOTSUPP;
 	if (ret)
 		goto err_unmap;
 
@@ -388,6 +388,7 @@ struct dma_buf_dio_map *dma_buf_dio_get_map(struct dma_buf_dio *dio,
 	map = ddev->dead ? ERR_PTR(-ENODEV) : dma_buf_dio_make_map(dio, ddev);
 	if (IS_ERR(map)) {
 		dio->error = PTR_ERR(map);
+		dma_buf_dio_refuse(dio, DMA_BUF_DIO_MAPPING);
 	} else {
 		spin_lock(&ddev->lock);
 		list_add(&map->dev_node, &ddev->maps);
@@ -489,10 +490,36 @@ static bool dma_buf_dio_revoked(struct dma_buf_dio *dio)
 	return false;
 }
 
+/**
+ * dma_buf_dio_call - let a file do I/O
+ * @kiocb: synchronous I/O on the file
+ * @iter: the data; its direction says if the file is read or written
+ *
+ * A file that is written is protected from freezing for the call only: before
+ * and after it, a transfer may wait for fences, or for an exporter.
+ *
+ * Returns: what ->read_iter() or ->write_iter() returned.
+ */
+ssize_t dma_buf_dio_call(struct kiocb *kiocb, struct iov_iter *iter)
+{
+	struct file *file = kiocb->ki_filp;
+	ssize_t ret;
+
+	if (iov_iter_rw(iter) == READ) {
+		ret = file->f_op->read_iter(kiocb, iter);
+	} else {
+		file_start_write(file);
+		ret = file->f_op->write_iter(kiocb, iter);
+		file_end_write(file);
+	}
+	WARN_ON_ONCE(ret == -EIOCBQUEUED);
+	return ret;
+}
+
 static ssize_t dma_buf_dio_rw_chunk(struct dma_buf_dio *dio, struct file *file,
 				    loff_t pos, size_t offset, size_t len)
 {
-	bool write = dio->dir == DMA_TO_DEVICE;
+	unsigned int dir = dio->dir == DMA_TO_DEVICE ? ITER_SOURCE : ITER_DEST;
 	struct kiocb kiocb;
 	struct iov_iter iter;
 	ssize_t ret;
@@ -504,13 +531,8 @@ static ssize_t dma_buf_dio_rw_chunk(struct dma_buf_dio *dio, struct file *file,
 		return dma_buf_dio_refuse(dio, DMA_BUF_DIO_BUFFERED);
 
 	dio->error = 0;
-	iov_iter_dmabuf(&iter, write ? ITER_SOURCE : ITER_DEST, dio, offset,
-			len);
-	if (write)
-		ret = file->f_op->write_iter(&kiocb, &iter);
-	else
-		ret = file->f_op->read_iter(&kiocb, &iter);
-	WARN_ON_ONCE(ret == -EIOCBQUEUED);
+	iov_iter_dmabuf(&iter, dir, dio, offset, len);
+	ret = dma_buf_dio_call(&kiocb, &iter);
 
 	/* A bio cannot carry every errno */
 	if (ret < 0 && dio->error)

@@ -21,6 +21,8 @@
 struct device;
 struct dma_buf_dio_dev;
 struct file;
+struct iov_iter;
+struct kiocb;
 struct pipe_inode_info;
 struct seq_file;
 
@@ -32,7 +34,8 @@ struct seq_file;
  * @DMA_BUF_DIO_ALIGNMENT: of the offset, the length, or the device address
  * @DMA_BUF_DIO_HOLE: no data, or data with no block of its own, on the disk
  * @DMA_BUF_DIO_DISK: the disk or its driver does not take part
- * @DMA_BUF_DIO_MAPPING: the disk does not see the buffer as the CPU does
+ * @DMA_BUF_DIO_MAPPING: the exporter does not map the buffer for the disk, or
+ *	the disk does not see it as the CPU does
  */
 enum dma_buf_dio_reason {
 	DMA_BUF_DIO_DIRECT,
@@ -173,6 +176,7 @@ struct dma_buf_dio_map *dma_buf_dio_get_map(struct dma_buf_dio *dio,
 void dma_buf_dio_want_map(struct dma_buf_dio *dio,
 			  struct dma_buf_dio_dev *ddev);
 
+ssize_t dma_buf_dio_call(struct kiocb *kiocb, struct iov_iter *iter);
 ssize_t dma_buf_dio_rw(struct dma_buf_dio *dio, struct file *file, loff_t pos,
 		       size_t offset, size_t len);
 

@@ -14,6 +14,7 @@
 #include <linux/dma-resv.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/percpu-rwsem.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/sizes.h>
@@ -258,6 +259,69 @@ static void splice_large(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, splice_to(s, 6LL * SZ_1G, pos, SZ_1M, 0), -ENOSPC);
 }
 
+static ssize_t splice_write_iter(struct kiocb *kiocb, struct iov_iter *iter)
+{
+	struct splice_test *s = kiocb->ki_filp->private_data;
+	struct super_block *sb = file_inode(kiocb->ki_filp)->i_sb;
+	struct kunit *test = s->test;
+	unsigned int i = s->nr++;
+	ssize_t ret = min_t(ssize_t, s->ret[i], iov_iter_count(iter));
+
+	KUNIT_EXPECT_TRUE(test, iov_iter_is_dmabuf(iter));
+	KUNIT_EXPECT_EQ(test, iov_iter_rw(iter), WRITE);
+	KUNIT_EXPECT_TRUE(test, is_sync_kiocb(kiocb));
+	KUNIT_EXPECT_TRUE(test, kiocb->ki_flags & IOCB_DIRECT);
+	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, dma_buf_dio_get_map(iter->dmabuf, s->ddev));
+	/* Nobody freezes the file system now */
+	KUNIT_EXPECT_TRUE(test, percpu_is_read_locked(&sb->s_writers.rw_sem[SB_FREEZE_WRITE - 1]));
+
+	s->read[i].pos = kiocb->ki_pos;
+	s->read[i].offset = iter->iov_offset;
+	s->read[i].len = iov_iter_count(iter);
+	if (ret > 0) {
+		iov_iter_advance(iter, ret);
+		kiocb->ki_pos += ret;
+	}
+	return ret;
+}
+
+static const struct file_operations splice_write_fops = {
+	.write_iter	= splice_write_iter,
+	.fop_flags	= FOP_DMABUF,
+};
+
+static void splice_write(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+	struct file *mem = s->fake->dmabuf->file;
+
+	s->file->f_op = &splice_write_fops;
+	KUNIT_EXPECT_EQ(test, mem->f_op->splice_memory(mem, SZ_4K, s->file,
+						       SZ_8K, SZ_64M, WRITE, 0),
+			SZ_64M);
+	KUNIT_EXPECT_EQ(test, s->nr, 2);
+	splice_expect_read(s, 0, SZ_8K, SZ_4K, CHUNK);
+	splice_expect_read(s, 1, SZ_8K + CHUNK, SZ_4K + CHUNK, CHUNK);
+	KUNIT_EXPECT_EQ(test, s->fake->dir, DMA_TO_DEVICE);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&s->fake->dmabuf->dio.direct[WRITE]),
+			SZ_64M);
+	KUNIT_EXPECT_EQ(test, splice_counter(s), 0);
+
+	/* To ask again at a limit of the file may send a signal */
+	s->nr = 0;
+	s->ret[0] = SZ_4K;
+	KUNIT_EXPECT_EQ(test, mem->f_op->splice_memory(mem, 0, s->file, 0,
+						       SZ_64M, WRITE, 0),
+			SZ_4K);
+	KUNIT_EXPECT_EQ(test, s->nr, 1);
+
+	/* The end of the buffer is one to be read */
+	KUNIT_EXPECT_EQ(test, mem->f_op->splice_memory(mem, SZ_64M + SZ_16M,
+						       s->file, 0, SZ_4K, WRITE,
+						       0), 0);
+	dma_buf_fake_expect(s->fake, 0, 2);
+}
+
 static const struct splice_end_param {
 	const char *desc;
 	ssize_t ret[3];		/* of each read of 80 MiB */
@@ -329,6 +393,11 @@ static void splice_map_error(struct kunit *test)
 	splice_fail_map(s);
 	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), -EREMOTEIO);
 	KUNIT_EXPECT_EQ(test, s->nr, 1);
+
+	/* If it does not want to, there is nothing wrong with the range */
+	s->fake->map_error = -EINVAL;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, SPLICE_F_NOCOPY),
+			-EOPNOTSUPP);
 	s->fake->map_error = 0;
 
 	/* And not of an earlier call */
@@ -856,6 +925,7 @@ static void splice_fdinfo(struct kunit *test)
 static struct kunit_case dma_buf_dio_splice_cases[] = {
 	KUNIT_CASE(splice_chunks),
 	KUNIT_CASE(splice_large),
+	KUNIT_CASE(splice_write),
 	KUNIT_CASE_PARAM(splice_end, splice_end_gen_params),
 	KUNIT_CASE(splice_map_error),
 	KUNIT_CASE(splice_revoke),
