@@ -138,8 +138,9 @@ blk_status_t blk_dmabuf_check_bio(struct bio *bio)
 	    (current->flags & (PF_WQ_WORKER | PF_MEMALLOC)))
 		return BLK_STS_OK;
 
+	/* What it failed with is kept for whoever drives the transfer */
 	map = dma_buf_dio_get_map(bio->bi_dmabuf, ddev);
-	return IS_ERR(map) ? errno_to_blk_status(PTR_ERR(map)) : BLK_STS_OK;
+	return IS_ERR(map) ? BLK_STS_NOTSUPP : BLK_STS_OK;
 }
 
 /**
@@ -147,22 +148,26 @@ blk_status_t blk_dmabuf_check_bio(struct bio *bio)
  * @bio: a bio with %REQ_DMABUF
  *
  * Without one, whoever drives the transfer is told which map is wanted, and
- * has to make it before it tries again.
+ * has to make it before it tries again.  One that was revoked since the bio was
+ * submitted, as this may be a remainder, is noticed there as well.
  *
  * Returns: %false if there is none, and @bio was ended.
  */
 bool blk_dmabuf_enter_queue(struct bio *bio)
 {
 	struct dma_buf_dio_dev *ddev = bio->bi_bdev->bd_disk->dmabuf_dev;
+	struct dma_buf_dio_map *map;
 
 	if (WARN_ON_ONCE(!ddev)) {
 		bio_io_error(bio);
 		return false;
 	}
-	if (dma_buf_dio_find_map(bio->bi_dmabuf, ddev))
+	map = dma_buf_dio_find_map(bio->bi_dmabuf, ddev);
+	if (map && !READ_ONCE(map->revoked))
 		return true;
 
-	dma_buf_dio_want_map(bio->bi_dmabuf, ddev);
+	if (!map)
+		dma_buf_dio_want_map(bio->bi_dmabuf, ddev);
 	bio_endio_status(bio, BLK_STS_NOTSUPP);
 	return false;
 }
@@ -243,8 +248,8 @@ static void blk_dmabuf_fit(const struct dma_buf_dio_map *map,
  * @nsegs: set to the number of DMA segments that these are
  * @gaps: set to all bits of the addresses where two segments meet
  *
- * Returns: 0, -EINVAL if a segment is not aligned for the device, -ENODEV if
- * the disk is going away, -EOPNOTSUPP if it does not take dma-bufs any more, or
+ * Returns: 0, -ENODEV if the disk is going away, -EOPNOTSUPP if a segment is
+ * not aligned for the device, if the disk does not take dma-bufs any more, or
  * if a map has to be made first.
  */
 int blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
@@ -295,7 +300,10 @@ int blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
 	*bytes = fit.bytes;
 	*nsegs = fit.nsegs;
 	*gaps = fit.gaps;
-	return fit.misaligned ? -EINVAL : 0;
+	if (fit.misaligned)
+		return dma_buf_dio_refuse(bio->bi_dmabuf,
+					  DMA_BUF_DIO_ALIGNMENT);
+	return 0;
 }
 
 /**

@@ -407,15 +407,19 @@ static void blk_dmabuf_split_test_misaligned(struct kunit *test)
 	struct fake_disk *d = fake_disk_create(test, "dmabuf0", &fake_limits, 0);
 
 	KUNIT_EXPECT_EQ(test, fake_rw(d, addr, 0, 0, 0x1000), 0);
-	KUNIT_EXPECT_EQ(test, fake_rw(d, addr, 0, 2, 0x1000), -EINVAL);
-	KUNIT_EXPECT_EQ(test, fake_rw(d, addr, 0, 0, 0x2000), -EINVAL);
-	KUNIT_EXPECT_EQ(test, fake_rw(d, addr, 0, 0x1000, 0x1000), -EINVAL);
+	KUNIT_EXPECT_EQ(test, fake_rw(d, addr, 0, 2, 0x1000),
+			-EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, fake_rw(d, addr, 0, 0, 0x2000),
+			-EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, fake_rw(d, addr, 0, 0x1000, 0x1000),
+			-EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, d->nr_reqs, 1);
 	fake_disk_expect(d, addr, 0, 0, 0x1000);
 
 	fake_disk_forget(d);
 	KUNIT_EXPECT_EQ(test, fake_rw(d, len, 0, 0, 0x1000), 0);
-	KUNIT_EXPECT_EQ(test, fake_rw(d, len, 0, 0, 0x2000), -EINVAL);
+	KUNIT_EXPECT_EQ(test, fake_rw(d, len, 0, 0, 0x2000),
+			-EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, d->nr_reqs, 1);
 	fake_disk_expect(d, len, 0, 0, 0x1000);
 }

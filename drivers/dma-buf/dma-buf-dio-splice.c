@@ -19,6 +19,7 @@
 #include <linux/slab.h>
 #include <linux/splice.h>
 #include <linux/uio.h>
+#include <linux/vmalloc.h>
 #include <trace/events/dma_buf_dio.h>
 
 /*
@@ -27,7 +28,7 @@
  */
 #define DMA_BUF_COPY_CHUNK	SZ_1M
 
-/* For memory that only accessors of I/O memory may touch. */
+/* For memory that a file cannot be let at. */
 #define DMA_BUF_COPY_BOUNCE	SZ_64K
 
 /**
@@ -41,7 +42,7 @@
  * @reason: why, in that case
  * @dio: the buffer opened for direct I/O, if anything may go direct
  * @map: the buffer mapped for the CPU, once something was copied
- * @bounce: %DMA_BUF_COPY_BOUNCE bytes, if @map is I/O memory
+ * @bounce: %DMA_BUF_COPY_BOUNCE bytes, if the file must not see @map
  * @stop: a write was short, so another one may send a signal; or a stream was
  *	read, so another one may have to wait
  */
@@ -197,9 +198,68 @@ static ssize_t dma_buf_transfer_file_rw(struct dma_buf_transfer *t, void *addr,
 	return dma_buf_dio_call(&kiocb, &iter);
 }
 
-static ssize_t dma_buf_transfer_copy_iomem(struct dma_buf_transfer *t,
-					   loff_t pos, size_t offset,
-					   size_t len)
+static int dma_buf_copy_begin(struct dma_buf *dmabuf, int rw)
+{
+	/* What is next to the range may share a cache line with it */
+	return dma_buf_begin_cpu_access(dmabuf, rw == READ ? DMA_BIDIRECTIONAL :
+							     DMA_FROM_DEVICE);
+}
+
+static int dma_buf_copy_end(struct dma_buf *dmabuf, int rw)
+{
+	int ret = dma_buf_end_cpu_access(dmabuf, rw == READ ?
+					 DMA_BIDIRECTIONAL : DMA_FROM_DEVICE);
+
+	/* What was taken from the buffer is there */
+	return rw == READ ? ret : 0;
+}
+
+/*
+ * May the file be let at the mapping?  Not at I/O memory; nor, as it may do
+ * direct I/O all the same, like a file on top of others, at what has no pages.
+ * And not if it may keep us waiting for data: access is for a bounded time.
+ */
+static bool dma_buf_transfer_bounces(const struct dma_buf_transfer *t)
+{
+	const struct vm_struct *area;
+
+	if (t->map.is_iomem)
+		return true;
+	if (t->rw == READ && dma_buf_transfer_streams(t))
+		return true;
+	if (!is_vmalloc_addr(t->map.vaddr))
+		return !virt_addr_valid(t->map.vaddr);
+	area = find_vm_area(t->map.vaddr);
+	return area && (area->flags & (VM_IOREMAP | VM_DMA_COHERENT));
+}
+
+static ssize_t dma_buf_transfer_bounce_some(struct dma_buf_transfer *t,
+					    loff_t pos, size_t offset,
+					    size_t len)
+{
+	ssize_t ret, err;
+
+	if (t->rw == READ) {
+		ret = dma_buf_transfer_file_rw(t, t->bounce, pos, len);
+		if (ret <= 0)
+			return ret;
+		err = dma_buf_copy_begin(t->dmabuf, READ);
+		if (err)
+			return err;
+		iosys_map_memcpy_to(&t->map, offset, t->bounce, ret);
+		return dma_buf_copy_end(t->dmabuf, READ) ?: ret;
+	}
+
+	err = dma_buf_copy_begin(t->dmabuf, WRITE);
+	if (err)
+		return err;
+	iosys_map_memcpy_from(t->bounce, &t->map, offset, len);
+	dma_buf_copy_end(t->dmabuf, WRITE);
+	return dma_buf_transfer_file_rw(t, t->bounce, pos, len);
+}
+
+static ssize_t dma_buf_transfer_bounce(struct dma_buf_transfer *t, loff_t pos,
+				       size_t offset, size_t len)
 {
 	size_t done = 0;
 	ssize_t ret;
@@ -212,17 +272,12 @@ static ssize_t dma_buf_transfer_copy_iomem(struct dma_buf_transfer *t,
 	do {
 		size_t n = min(len - done, DMA_BUF_COPY_BOUNCE);
 
-		if (t->rw == WRITE)
-			iosys_map_memcpy_from(t->bounce, &t->map,
-					      offset + done, n);
-		ret = dma_buf_transfer_file_rw(t, t->bounce, pos + done, n);
+		ret = dma_buf_transfer_bounce_some(t, pos + done, offset + done,
+						   n);
 		if (ret <= 0)
 			break;
-		if (t->rw == READ)
-			iosys_map_memcpy_to(&t->map, offset + done, t->bounce,
-					    ret);
 		done += ret;
-		if (ret < n)
+		if (ret < n || dma_buf_transfer_streams(t))
 			break;
 	} while (done < len);
 
@@ -232,11 +287,7 @@ static ssize_t dma_buf_transfer_copy_iomem(struct dma_buf_transfer *t,
 static ssize_t dma_buf_transfer_copy(struct dma_buf_transfer *t, loff_t pos,
 				     size_t offset, size_t len)
 {
-	/* What is next to the range may share a cache line with it */
-	enum dma_data_direction dir = t->rw == READ ? DMA_BIDIRECTIONAL :
-						      DMA_FROM_DEVICE;
 	ssize_t ret;
-	int err;
 
 	if (iosys_map_is_null(&t->map)) {
 		ret = dma_buf_splice_vmap(t->dmabuf, &t->map);
@@ -244,19 +295,14 @@ static ssize_t dma_buf_transfer_copy(struct dma_buf_transfer *t, loff_t pos,
 			return ret;
 	}
 
-	ret = dma_buf_begin_cpu_access(t->dmabuf, dir);
+	if (dma_buf_transfer_bounces(t))
+		return dma_buf_transfer_bounce(t, pos, offset, len);
+
+	ret = dma_buf_copy_begin(t->dmabuf, t->rw);
 	if (ret)
 		return ret;
-
-	if (t->map.is_iomem)
-		ret = dma_buf_transfer_copy_iomem(t, pos, offset, len);
-	else
-		ret = dma_buf_transfer_file_rw(t, t->map.vaddr + offset, pos,
-					       len);
-
-	err = dma_buf_end_cpu_access(t->dmabuf, dir);
-	/* What was written to the file is there */
-	return t->rw == READ && err ? err : ret;
+	ret = dma_buf_transfer_file_rw(t, t->map.vaddr + offset, pos, len);
+	return dma_buf_copy_end(t->dmabuf, t->rw) ?: ret;
 }
 
 /*
@@ -273,6 +319,10 @@ static ssize_t dma_buf_transfer_try_direct(struct dma_buf_transfer *t,
 	if (!ret && t->rw == WRITE)
 		ret = -EOPNOTSUPP;
 
+	/* An exporter says so of what a device cannot reach */
+	if (ret == -EBUSY && t->dio->reason == DMA_BUF_DIO_MAPPING)
+		ret = -EOPNOTSUPP;
+
 	if (ret == -EINVAL)
 		t->reason = t->dio->reason ?: DMA_BUF_DIO_ALIGNMENT;
 	else if (ret == -EOPNOTSUPP)
@@ -280,9 +330,11 @@ static ssize_t dma_buf_transfer_try_direct(struct dma_buf_transfer *t,
 	else
 		return ret;
 
-	/* Holes end, all others stay */
-	if (t->reason != DMA_BUF_DIO_HOLE)
+	/* Holes end, all others stay, and the copies may take any time */
+	if (t->reason != DMA_BUF_DIO_HOLE) {
 		t->align = 0;
+		dma_buf_dio_unmap(t->dio);
+	}
 	return ret;
 }
 
@@ -359,13 +411,14 @@ static ssize_t dma_buf_transfer_run(struct dma_buf_transfer *t, loff_t pos,
 }
 
 /* A dynamic importer waits itself, and for writers also as a reader. */
-static int dma_buf_transfer_wait_fences(struct dma_buf_transfer *t)
+static int dma_buf_splice_wait_fences(struct dma_buf *dmabuf, int rw,
+				      unsigned int flags)
 {
-	enum dma_resv_usage usage = dma_resv_usage_rw(t->rw == READ);
-	struct dma_resv *resv = t->dmabuf->resv;
+	enum dma_resv_usage usage = dma_resv_usage_rw(rw == READ);
+	struct dma_resv *resv = dmabuf->resv;
 	long ret;
 
-	if (t->flags & SPLICE_F_NONBLOCK)
+	if (flags & SPLICE_F_NONBLOCK)
 		return dma_resv_test_signaled(resv, usage) ? 0 : -EAGAIN;
 
 	ret = dma_resv_wait_timeout(resv, usage, true, MAX_SCHEDULE_TIMEOUT);
@@ -395,11 +448,11 @@ static int dma_buf_transfer_wait_fences(struct dma_buf_transfer *t)
  * are read from, or
  *
  *  - -ENOSPC: @mem_pos is at or after the end of the buffer to be filled;
- *  - -EINVAL: @file cannot be read or written by the kernel; or it would go
+ *  - -EINVAL: @file cannot be spliced from, or to; or it would go
  *    direct if it were aligned, and copying was refused;
  *  - -EOPNOTSUPP: the exporter has no mapping for the CPU to copy; or it cannot
  *    go direct, and copying was refused;
- *  - -EAGAIN or -ERESTARTSYS: a fence of the buffer is not signaled;
+ *  - -EAGAIN or -ERESTARTSYS: a fence that the buffer had is not signaled;
  *  - what the exporter, the file system or the disk returned.
  */
 ssize_t dma_buf_dio_splice(struct file *mem, loff_t mem_pos,
@@ -414,13 +467,15 @@ ssize_t dma_buf_dio_splice(struct file *mem, loff_t mem_pos,
 	};
 	ssize_t ret;
 
-	if (rw == READ ? !file->f_op->read_iter : !file->f_op->write_iter)
+	/* Files have to say that kernel memory is all right with them */
+	if (rw == READ ? !file->f_op->read_iter || !file->f_op->splice_read :
+			 !file->f_op->write_iter || !file->f_op->splice_write)
 		return -EINVAL;
 	if (mem_pos >= t.dmabuf->size)
 		return rw == READ ? -ENOSPC : 0;
 	len = min_t(size_t, len, t.dmabuf->size - mem_pos);
 
-	ret = dma_buf_transfer_wait_fences(&t);
+	ret = dma_buf_splice_wait_fences(t.dmabuf, rw, flags);
 	if (ret)
 		return ret;
 
@@ -458,10 +513,13 @@ ssize_t dma_buf_splice_read(struct file *mem, loff_t *ppos,
 		return 0;
 	len = min_t(size_t, len, dmabuf->size - *ppos);
 
+	ret = dma_buf_splice_wait_fences(dmabuf, WRITE, flags);
+	if (ret)
+		return ret;
 	ret = dma_buf_splice_vmap(dmabuf, &map);
 	if (ret)
 		return ret;
-	ret = dma_buf_begin_cpu_access(dmabuf, DMA_FROM_DEVICE);
+	ret = dma_buf_copy_begin(dmabuf, WRITE);
 	if (ret)
 		goto out_vunmap;
 
@@ -484,7 +542,7 @@ ssize_t dma_buf_splice_read(struct file *mem, loff_t *ppos,
 			break;
 		done += ret;
 	}
-	dma_buf_end_cpu_access(dmabuf, DMA_FROM_DEVICE);
+	dma_buf_copy_end(dmabuf, WRITE);
 
 out_vunmap:
 	dma_buf_vunmap_unlocked(dmabuf, &map);
@@ -496,14 +554,26 @@ out_vunmap:
 	return done ?: ret;
 }
 
+struct dma_buf_splice_dst {
+	struct dma_buf *dmabuf;
+	struct iosys_map map;
+};
+
+/* Access begins and ends here: between two calls, the pipe may be waited for */
 static int dma_buf_splice_actor(struct pipe_inode_info *pipe,
 				struct pipe_buffer *buf, struct splice_desc *sd)
 {
-	void *src = kmap_local_page(buf->page);
+	struct dma_buf_splice_dst *dst = sd->u.data;
+	void *src;
+	int ret;
 
-	iosys_map_memcpy_to(sd->u.data, sd->pos, src + buf->offset, sd->len);
+	ret = dma_buf_copy_begin(dst->dmabuf, READ);
+	if (ret)
+		return ret;
+	src = kmap_local_page(buf->page);
+	iosys_map_memcpy_to(&dst->map, sd->pos, src + buf->offset, sd->len);
 	kunmap_local(src);
-	return sd->len;
+	return dma_buf_copy_end(dst->dmabuf, READ) ?: sd->len;
 }
 
 /**
@@ -523,35 +593,30 @@ ssize_t dma_buf_splice_write(struct pipe_inode_info *pipe, struct file *mem,
 			     loff_t *ppos, size_t len, unsigned int flags)
 {
 	struct dma_buf *dmabuf = mem->private_data;
-	struct iosys_map map = {};
+	struct dma_buf_splice_dst dst = { .dmabuf = dmabuf };
 	struct splice_desc sd = {
 		.flags	= flags,
 		.pos	= *ppos,
-		.u.data	= &map,
+		.u.data	= &dst,
 	};
 	ssize_t ret;
-	int err;
 
 	if (*ppos >= dmabuf->size)
 		return -ENOSPC;
 	sd.total_len = min_t(size_t, len, dmabuf->size - *ppos);
 
-	ret = dma_buf_splice_vmap(dmabuf, &map);
+	ret = dma_buf_splice_wait_fences(dmabuf, READ, flags);
 	if (ret)
 		return ret;
-	ret = dma_buf_begin_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
+	ret = dma_buf_splice_vmap(dmabuf, &dst.map);
 	if (ret)
-		goto out_vunmap;
+		return ret;
 
 	pipe_lock(pipe);
 	ret = __splice_from_pipe(pipe, &sd, dma_buf_splice_actor);
 	pipe_unlock(pipe);
 
-	err = dma_buf_end_cpu_access(dmabuf, DMA_BIDIRECTIONAL);
-	ret = err ?: ret;
-
-out_vunmap:
-	dma_buf_vunmap_unlocked(dmabuf, &map);
+	dma_buf_vunmap_unlocked(dmabuf, &dst.map);
 	if (ret > 0) {
 		*ppos += ret;
 		atomic64_add(ret, &dmabuf->dio.copied[READ]);

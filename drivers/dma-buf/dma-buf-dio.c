@@ -421,8 +421,13 @@ void dma_buf_dio_want_map(struct dma_buf_dio *dio,
 }
 EXPORT_SYMBOL_NS_GPL(dma_buf_dio_want_map, "DMA_BUF");
 
-/* There must be no I/O. */
-static void dma_buf_dio_drop_maps(struct dma_buf_dio *dio)
+/**
+ * dma_buf_dio_unmap - unmap a dma-buf everywhere
+ * @dio: the buffer; no I/O on it is in flight
+ *
+ * Context: may sleep, and takes the &dma_buf.resv lock.
+ */
+void dma_buf_dio_unmap(struct dma_buf_dio *dio)
 {
 	struct dma_buf_dio_map *map, *next;
 
@@ -473,7 +478,7 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_dio_open, "DMA_BUF");
  */
 void dma_buf_dio_close(struct dma_buf_dio *dio)
 {
-	dma_buf_dio_drop_maps(dio);
+	dma_buf_dio_unmap(dio);
 	dma_buf_dio_dev_put(dio->want);
 	mutex_destroy(&dio->lock);
 	kfree(dio);
@@ -531,6 +536,7 @@ static ssize_t dma_buf_dio_rw_chunk(struct dma_buf_dio *dio, struct file *file,
 		return dma_buf_dio_refuse(dio, DMA_BUF_DIO_BUFFERED);
 
 	dio->error = 0;
+	dio->reason = DMA_BUF_DIO_DIRECT;
 	iov_iter_dmabuf(&iter, dir, dio, offset, len);
 	ret = dma_buf_dio_call(&kiocb, &iter);
 
@@ -556,7 +562,7 @@ static int dma_buf_dio_remap(struct dma_buf_dio *dio)
 	struct dma_buf_dio_map *map = NULL;
 
 	if (dma_buf_dio_revoked(dio))
-		dma_buf_dio_drop_maps(dio);
+		dma_buf_dio_unmap(dio);
 	if (ddev) {
 		map = dma_buf_dio_get_map(dio, ddev);
 		dma_buf_dio_dev_put(ddev);
@@ -588,7 +594,6 @@ ssize_t dma_buf_dio_rw(struct dma_buf_dio *dio, struct file *file, loff_t pos,
 	size_t done = 0;
 	ssize_t ret;
 
-	dio->reason = DMA_BUF_DIO_DIRECT;
 	for (;;) {
 		size_t n = min_t(size_t, len - done, DMA_BUF_DIO_CHUNK);
 
@@ -609,7 +614,7 @@ ssize_t dma_buf_dio_rw(struct dma_buf_dio *dio, struct file *file, loff_t pos,
 		if (task_sigpending(current))
 			break;
 		if (dma_buf_dio_revoked(dio))
-			dma_buf_dio_drop_maps(dio);
+			dma_buf_dio_unmap(dio);
 		cond_resched();
 	}
 	return done ? done : ret;

@@ -177,13 +177,14 @@ static bool dma_buf_phys_fits_iova(struct device *dev,
 	return true;
 }
 
-/* Neighbours become one mapping. */
+/* Neighbours become one mapping, of at most @max bytes unless it was larger. */
 static struct phys_vec dma_buf_phys_merge(const struct phys_vec *vec, size_t nr,
-					  size_t *i)
+					  size_t max, size_t *i)
 {
 	struct phys_vec merged = vec[(*i)++];
 
-	while (*i < nr && vec[*i].paddr == merged.paddr + merged.len)
+	while (*i < nr && vec[*i].paddr == merged.paddr + merged.len &&
+	       merged.len < max && vec[*i].len <= max - merged.len)
 		merged.len += vec[(*i)++].len;
 	return merged;
 }
@@ -197,7 +198,7 @@ static int dma_buf_phys_map_iova(struct device *dev,
 	int ret;
 
 	while (i < nr) {
-		struct phys_vec v = dma_buf_phys_merge(vec, nr, &i);
+		struct phys_vec v = dma_buf_phys_merge(vec, nr, SIZE_MAX, &i);
 
 		ret = dma_iova_link(dev, &s->state, v.paddr, mapped, v.len,
 				    dir, s->attrs);
@@ -232,11 +233,12 @@ static int dma_buf_phys_map_direct(struct device *dev,
 				   const struct phys_vec *vec, size_t nr,
 				   enum dma_data_direction dir)
 {
+	/* What is bounced must not get too large for it */
+	size_t max = dma_max_mapping_size(dev);
 	size_t i = 0;
 
-	s->base.nr = 0;
 	while (i < nr) {
-		struct phys_vec v = dma_buf_phys_merge(vec, nr, &i);
+		struct phys_vec v = dma_buf_phys_merge(vec, nr, max, &i);
 		dma_addr_t addr;
 
 		addr = dma_map_phys(dev, v.paddr, v.len, dir, s->attrs);
@@ -273,6 +275,7 @@ dma_buf_phys_map_segments(struct dma_buf_attachment *attach,
 			  enum dma_data_direction dir, unsigned long attrs)
 {
 	struct device *dev = attach->dev;
+	struct dma_iova_state state = {};
 	struct dma_buf_phys_segments *s;
 	size_t i, size = 0;
 	int ret;
@@ -286,14 +289,22 @@ dma_buf_phys_map_segments(struct dma_buf_attachment *attach,
 		if (!vec[i].len || check_add_overflow(size, vec[i].len, &size))
 			return ERR_PTR(-EINVAL);
 
-	s = kvzalloc_flex(*s, seg, nr);
-	if (!s)
-		return ERR_PTR(-ENOMEM);
-	s->base.seg = s->seg;
-	s->attrs = attrs;
+	if (dma_buf_phys_fits_iova(dev, vec, nr))
+		dma_iova_try_alloc(dev, &state, vec[0].paddr, size);
 
-	if (dma_buf_phys_fits_iova(dev, vec, nr) &&
-	    dma_iova_try_alloc(dev, &s->state, vec[0].paddr, size))
+	s = kvmalloc_flex(*s, seg, dma_use_iova(&state) ? 1 : nr);
+	if (!s) {
+		if (dma_use_iova(&state))
+			dma_iova_free(dev, &state);
+		return ERR_PTR(-ENOMEM);
+	}
+	*s = (struct dma_buf_phys_segments){
+		.base.seg = s->seg,
+		.state = state,
+		.attrs = attrs,
+	};
+
+	if (dma_use_iova(&state))
 		ret = dma_buf_phys_map_iova(dev, s, vec, nr, dir);
 	else
 		ret = dma_buf_phys_map_direct(dev, s, vec, nr, dir);

@@ -155,13 +155,14 @@ dma_buf_dio_map_index(const struct dma_buf_dio_map *map, size_t offset)
 static inline int dma_buf_dio_refuse(struct dma_buf_dio *dio,
 				     enum dma_buf_dio_reason reason)
 {
-	WRITE_ONCE(dio->reason, reason);
+	cmpxchg(&dio->reason, DMA_BUF_DIO_DIRECT, reason);
 	return -EOPNOTSUPP;
 }
 
 #ifdef CONFIG_DMA_SHARED_BUFFER
 struct dma_buf_dio *dma_buf_dio_open(struct dma_buf *dmabuf,
 				     enum dma_data_direction dir);
+void dma_buf_dio_unmap(struct dma_buf_dio *dio);
 void dma_buf_dio_close(struct dma_buf_dio *dio);
 
 struct dma_buf_dio_dev *dma_buf_dio_dev_alloc(struct device *dev);

@@ -137,7 +137,10 @@ impl kernel::Module for SystemHeapModule {
             && !cfg!(CONFIG_HIGHMEM)
             && cc_platform::has(cc_platform::Attr::MemEncrypt)
         {
-            Some(Registration::new(SharedBuffer::NAME, Ok(SharedHeap))?)
+            // The other one does without it.
+            Registration::new(SharedBuffer::NAME, Ok(SharedHeap))
+                .inspect_err(|err| pr_err!("no heap of shared memory: {err:?}\n"))
+                .ok()
         } else {
             None
         };

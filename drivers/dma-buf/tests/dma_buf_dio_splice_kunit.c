@@ -116,12 +116,14 @@ static ssize_t splice_read_iter(struct kiocb *kiocb, struct iov_iter *iter)
 
 static const struct file_operations splice_fops = {
 	.read_iter	= splice_read_iter,
+	.splice_read	= copy_splice_read,
 	.fop_flags	= FOP_DMABUF,
 };
 
 /* Of a file that was not made for this. */
 static const struct file_operations splice_other_fops = {
 	.read_iter	= splice_read_iter,
+	.splice_read	= copy_splice_read,
 };
 
 static void splice_set_flags(struct file *file, unsigned int flags)
@@ -287,6 +289,7 @@ static ssize_t splice_write_iter(struct kiocb *kiocb, struct iov_iter *iter)
 
 static const struct file_operations splice_write_fops = {
 	.write_iter	= splice_write_iter,
+	.splice_write	= iter_file_splice_write,
 	.fop_flags	= FOP_DMABUF,
 };
 
@@ -396,6 +399,9 @@ static void splice_map_error(struct kunit *test)
 
 	/* If it does not want to, there is nothing wrong with the range */
 	s->fake->map_error = -EINVAL;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, SPLICE_F_NOCOPY),
+			-EOPNOTSUPP);
+	s->fake->map_error = -EBUSY;
 	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, SPLICE_F_NOCOPY),
 			-EOPNOTSUPP);
 	s->fake->map_error = 0;
@@ -665,6 +671,7 @@ static const struct inode_operations splice_mix_iops = {
 
 static const struct file_operations splice_mix_fops = {
 	.read_iter	= splice_mix_read_iter,
+	.splice_read	= copy_splice_read,
 	.fop_flags	= FOP_DMABUF,
 };
 

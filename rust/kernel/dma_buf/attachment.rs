@@ -19,10 +19,17 @@ use crate::{
     },
     prelude::*,
     scatterlist::SGTable,
-    sync::aref::ARef, //
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        }, //
+    },
 };
 use core::{
     marker::PhantomData,
+    mem,
     ops::Deref,
     ptr::{
         self,
@@ -33,15 +40,18 @@ use core::{
 
 /// A device attached to a [`DmaBuf`].
 ///
-/// The device is detached when the object is dropped, which must happen: do not forget it.
+/// The device is detached when the object is dropped. If what it was pinned or mapped by was
+/// forgotten, it stays attached, and the buffer and the device stay.
 ///
 /// # Invariants
 ///
 /// `raw` is an attachment of `buf` that knows no importer to tell of moves, so that it is mapped
-/// only while it is pinned.
+/// only while it is pinned. `pins` is the number of [`Pinned`] that were not dropped, or whose maps
+/// were not.
 pub struct Attachment<'d> {
     buf: ARef<DmaBuf>,
     raw: NonNull<bindings::dma_buf_attachment>,
+    pins: Atomic<i32>,
     _dev: PhantomData<&'d Device<Bound>>,
 }
 
@@ -78,6 +88,7 @@ impl DmaBuf {
         Ok(Attachment {
             buf: self.into(),
             raw: NonNull::new(raw).ok_or(ENOMEM)?,
+            pins: Atomic::new(0),
             _dev: PhantomData,
         })
     }
@@ -97,25 +108,41 @@ impl Attachment<'_> {
 
         // SAFETY: By the type invariant the attachment is valid and dynamic; the lock is held.
         to_result(unsafe { bindings::dma_buf_pin(self.raw.as_ptr()) })?;
-        // INVARIANT: It was just pinned.
-        Ok(Pinned(self))
+        self.pins.fetch_add(1, Relaxed);
+        // INVARIANT: It was just pinned, and is not mapped.
+        Ok(Pinned {
+            attach: self,
+            maps: Atomic::new(0),
+        })
     }
 }
 
 impl Drop for Attachment<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant they belong together. All that is pinned and mapped borrows
-        // the attachment.
+        if self.pins.load(Relaxed) != 0 {
+            mem::forget(self.buf.clone());
+            // SAFETY: The attachment and its device are valid.
+            unsafe { bindings::get_device((*self.raw.as_ptr()).dev) };
+            return;
+        }
+
+        // SAFETY: By the type invariant they belong together, and nothing is pinned or mapped.
         unsafe { bindings::dma_buf_detach(self.buf.as_raw(), self.raw.as_ptr()) };
     }
 }
 
 /// A buffer that stays where it is until this is dropped.
 ///
+/// If what it was mapped by was forgotten, it stays for good.
+///
 /// # Invariants
 ///
-/// The attachment is pinned once for each object.
-pub struct Pinned<'a>(&'a Attachment<'a>);
+/// The attachment is pinned once for each object. `maps` is the number of its [`MappedSegments`] and
+/// [`MappedTable`]s that were not dropped.
+pub struct Pinned<'a> {
+    attach: &'a Attachment<'a>,
+    maps: Atomic<i32>,
+}
 
 impl Pinned<'_> {
     /// Maps the buffer for the device, when the fences that `dir` has to wait for are signaled.
@@ -129,7 +156,7 @@ impl Pinned<'_> {
 
         // INVARIANT: It was just mapped.
         Ok(MappedSegments {
-            attach: self.0,
+            pin: self,
             segs,
             dir,
         })
@@ -141,7 +168,7 @@ impl Pinned<'_> {
 
         // INVARIANT: It was just mapped.
         Ok(MappedTable {
-            attach: self.0,
+            pin: self,
             table,
             dir,
         })
@@ -160,22 +187,28 @@ impl Pinned<'_> {
             return Err(EINVAL);
         }
 
-        let lock = self.0.buf.lock();
+        let lock = self.attach.buf.lock();
 
         lock.wait(dir)?;
         // SAFETY: The attachment is valid, dynamic, pinned, and locked.
-        let ptr = from_err_ptr(unsafe { map(self.0.raw.as_ptr(), dir.into()) })?;
+        let ptr = from_err_ptr(unsafe { map(self.attach.raw.as_ptr(), dir.into()) })?;
+        let ptr = NonNull::new(ptr).ok_or(ENOMEM)?;
 
-        NonNull::new(ptr).ok_or(ENOMEM)
+        self.maps.fetch_add(1, Relaxed);
+        Ok(ptr)
     }
 }
 
 impl Drop for Pinned<'_> {
     fn drop(&mut self) {
-        let _lock = self.0.buf.lock();
+        if self.maps.load(Relaxed) != 0 {
+            return;
+        }
 
-        // SAFETY: By the type invariant it is pinned; all that is mapped borrows from `self`.
-        unsafe { bindings::dma_buf_unpin(self.0.raw.as_ptr()) };
+        let _lock = self.attach.buf.lock();
+        // SAFETY: By the type invariant it is pinned, and not mapped any more.
+        unsafe { bindings::dma_buf_unpin(self.attach.raw.as_ptr()) };
+        self.attach.pins.fetch_sub(1, Relaxed);
     }
 }
 
@@ -187,7 +220,7 @@ impl Drop for Pinned<'_> {
 ///
 /// `segs` is what `dma_buf_map_segments()` returned for the attachment and `dir`.
 pub struct MappedSegments<'a> {
-    attach: &'a Attachment<'a>,
+    pin: &'a Pinned<'a>,
     segs: NonNull<bindings::dma_buf_segments>,
     dir: DataDirection,
 }
@@ -212,17 +245,18 @@ impl Deref for MappedSegments<'_> {
 
 impl Drop for MappedSegments<'_> {
     fn drop(&mut self) {
-        let _lock = self.attach.buf.lock();
+        let _lock = self.pin.attach.buf.lock();
 
         // SAFETY: By the type invariant these belong together; it is unmapped only here, with the
         // lock held.
         unsafe {
             bindings::dma_buf_unmap_segments(
-                self.attach.raw.as_ptr(),
+                self.pin.attach.raw.as_ptr(),
                 self.segs.as_ptr(),
                 self.dir.into(),
             )
         };
+        self.pin.maps.fetch_sub(1, Relaxed);
     }
 }
 
@@ -234,7 +268,7 @@ impl Drop for MappedSegments<'_> {
 ///
 /// `table` is what `dma_buf_map_attachment()` returned for the attachment and `dir`.
 pub struct MappedTable<'a> {
-    attach: &'a Attachment<'a>,
+    pin: &'a Pinned<'a>,
     table: NonNull<bindings::sg_table>,
     dir: DataDirection,
 }
@@ -256,16 +290,17 @@ impl Deref for MappedTable<'_> {
 
 impl Drop for MappedTable<'_> {
     fn drop(&mut self) {
-        let _lock = self.attach.buf.lock();
+        let _lock = self.pin.attach.buf.lock();
 
         // SAFETY: By the type invariant these belong together; it is unmapped only here, with the
         // lock held.
         unsafe {
             bindings::dma_buf_unmap_attachment(
-                self.attach.raw.as_ptr(),
+                self.pin.attach.raw.as_ptr(),
                 self.table.as_ptr(),
                 self.dir.into(),
             )
         };
+        self.pin.maps.fetch_sub(1, Relaxed);
     }
 }

@@ -91,6 +91,14 @@ pub(super) struct Backing {
     users: Mutex<Users>,
 }
 
+// SAFETY: The ranges are those of a `Memory`, which is `Send`; so is what a mapping refers to, and
+// the mapping for the kernel belongs to no thread.
+unsafe impl Send for Backing {}
+
+// SAFETY: The ranges are only read, and those of a `Memory`, which is `Sync`. All that changes is
+// behind a lock.
+unsafe impl Sync for Backing {}
+
 /// The name of a lock class has to be at one address, also where this code ends up in drivers.
 static USERS_NAME: &CStr = c"dma_buf::Backing::users";
 
@@ -134,11 +142,13 @@ impl Backing {
         // SAFETY: The caller guarantees that they are valid.
         let ranges = unsafe { ranges.as_ref() };
         let mut size = 0usize;
-        for (i, range) in ranges.iter().enumerate() {
-            if i != 0 && i % STEP == 0 {
+        for step in ranges.chunks(STEP) {
+            if size != 0 {
                 this.index.push(size >> PAGE_SHIFT, GFP_KERNEL)?;
             }
-            size = size.checked_add(range.len()).ok_or(EINVAL)?;
+            for range in step {
+                size = size.checked_add(range.len()).ok_or(EINVAL)?;
+            }
         }
         Ok(size)
     }

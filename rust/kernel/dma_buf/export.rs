@@ -152,6 +152,24 @@ impl<T: Exporter> Buffer<T> {
     }
 }
 
+/// Returns `dev` as a device with a driver.
+///
+/// # Errors
+///
+/// [`ENODEV`] if it has none, as some importers attach devices of a class.
+///
+/// # Safety
+///
+/// `dev` must be valid for `'a`, and neither be bound nor unbound.
+unsafe fn bound<'a>(dev: *mut bindings::device) -> Result<&'a Device<Bound>> {
+    // SAFETY: The device is valid.
+    if !unsafe { bindings::device_is_bound(dev) } {
+        return Err(ENODEV);
+    }
+    // SAFETY: It is bound, and stays so.
+    Ok(unsafe { Device::from_raw(dev) })
+}
+
 /// The operations of the dma-bufs of an exporter.
 struct VTable<T: Exporter>(PhantomData<T>);
 
@@ -197,15 +215,15 @@ impl<T: Exporter> VTable<T> {
         // SAFETY: It is a dma-buf with these operations.
         let buffer = unsafe { Buffer::<T>::from_raw(buf) };
 
-        // SAFETY: The attachment is valid, and importers attach only devices that are bound.
-        let (dev, peer2peer) = unsafe {
-            (
-                Device::<Bound>::from_raw((*attach).dev),
-                (*attach).peer2peer,
-            )
-        };
+        // SAFETY: The attachment is valid.
+        let (dev, peer2peer) = unsafe { ((*attach).dev, (*attach).peer2peer) };
 
-        from_result(|| buffer.data.attach(dev, peer2peer).map(|()| 0))
+        from_result(|| {
+            // SAFETY: The importer keeps the device as it is while this function runs.
+            let dev = unsafe { bound(dev)? };
+
+            buffer.data.attach(dev, peer2peer).map(|()| 0)
+        })
     }
 
     /// Maps the buffer for the device of `attach`.
@@ -227,8 +245,8 @@ impl<T: Exporter> VTable<T> {
         let source = if T::HAS_MAP_SEGMENTS {
             // SAFETY: The lock is held until this function returns, and longer.
             let lock = unsafe { Locked::assume(buf) };
-            // SAFETY: Importers have only devices attached that are bound.
-            let dev = unsafe { Device::<Bound>::from_raw(dev) };
+            // SAFETY: The importer keeps the device as it is while this function runs.
+            let dev = unsafe { bound(dev)? };
 
             Source::Exporter(buffer.data.map_segments(dev, dir.try_into()?, &lock)?)
         } else {
@@ -337,7 +355,9 @@ impl<T: Exporter> VTable<T> {
             if T::HAS_BEGIN_CPU_ACCESS {
                 buffer.data.begin_cpu_access(dir)?;
             }
-            buffer.backing.sync_for_cpu(dir);
+            if T::Memory::PAGES {
+                buffer.backing.sync_for_cpu(dir);
+            }
             Ok(0)
         })
     }
@@ -355,7 +375,9 @@ impl<T: Exporter> VTable<T> {
         from_result(|| {
             let dir = dir.try_into()?;
 
-            buffer.backing.sync_for_device(dir);
+            if T::Memory::PAGES {
+                buffer.backing.sync_for_device(dir);
+            }
             if T::HAS_END_CPU_ACCESS {
                 buffer.data.end_cpu_access(dir)?;
             }

@@ -73,7 +73,7 @@ impl Segment {
 /// The [segments](AddressMap::segments) must cover the buffer in order, from its first byte to its
 /// last, at addresses that the device it was made for may access until the object is dropped. They
 /// must not change or move.
-pub unsafe trait AddressMap: Send {
+pub unsafe trait AddressMap: Send + Sync {
     /// Returns where the buffer is for the device.
     fn segments(&self) -> &[Segment];
 }
@@ -378,7 +378,8 @@ impl Mapping {
 
                 let part = len.min(left);
                 f(addr, part);
-                addr += part as DmaAddress;
+                // The end of the last one may be that of all addresses.
+                addr = addr.wrapping_add(part as DmaAddress);
                 left -= part;
                 len -= part;
             }

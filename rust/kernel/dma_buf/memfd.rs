@@ -15,6 +15,7 @@ use crate::{
         LockedMemfd,
         PinnedFolios, //
     },
+    page::PAGE_SHIFT,
     prelude::*, //
 };
 
@@ -52,6 +53,7 @@ use crate::{
 /// [`Memfd`]: crate::mm::memfd::Memfd
 pub struct MemfdMemory {
     ranges: KVVec<PhysRange>,
+    size: usize,
     folios: PinnedFolios,
 }
 
@@ -60,6 +62,7 @@ impl MemfdMemory {
     pub fn with_capacity(pages: usize, flags: Flags) -> Result<Self, AllocError> {
         Ok(Self {
             ranges: KVVec::new(),
+            size: 0,
             folios: PinnedFolios::with_capacity(pages, flags)?,
         })
     }
@@ -71,6 +74,7 @@ impl MemfdMemory {
     /// Those of [`PinnedFolios::pin`].
     pub fn pin(&mut self, memfd: &LockedMemfd<'_>, offset: u64, pages: usize) -> Result {
         let pieces = self.folios.pin(memfd, offset, pages)?;
+        self.size = self.size.saturating_add(pages << PAGE_SHIFT);
 
         // No folio may be adjacent to the one before.
         self.ranges
@@ -84,17 +88,16 @@ impl MemfdMemory {
                 // SAFETY: These are whole pages of a folio.
                 let range = unsafe { PhysRange::new(addr, len) };
 
-                self.ranges.push(range, GFP_KERNEL)?;
+                self.ranges.push_within_capacity(range)?;
             }
         }
         Ok(())
     }
 
     /// Returns the number of bytes, or [`usize::MAX`] if there are more.
+    #[inline]
     pub fn size(&self) -> usize {
-        self.ranges
-            .iter()
-            .fold(0, |size, range| size.saturating_add(range.len()))
+        self.size
     }
 }
 

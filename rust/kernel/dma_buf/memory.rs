@@ -61,7 +61,7 @@ impl PhysRange {
     ///
     /// As for [`PhysRange::new`].
     pub(super) unsafe fn append(&mut self, paddr: PhysAddr, len: usize) -> bool {
-        let adjacent = self.0.paddr + self.0.len as PhysAddr == paddr;
+        let adjacent = self.0.paddr.wrapping_add(self.0.len as PhysAddr) == paddr;
         if adjacent {
             // INVARIANT: The caller guarantees it.
             self.0.len += len;
@@ -225,7 +225,9 @@ impl SharedPageMemory {
 
         // SAFETY: The pages belong to `self`. What is in them may change.
         to_result(unsafe { set(vaddr as c_ulong, (range.len() >> PAGE_SHIFT) as c_int) })
-            .inspect_err(|err| pr_warn!("dma_buf: cannot share or unshare memory: {err:?}\n"))
+            .inspect_err(|err| {
+                crate::pr_warn_once!("dma_buf: cannot share or unshare memory: {err:?}\n")
+            })
     }
 }
 

@@ -143,7 +143,7 @@ impl Drop for LockedMemfd<'_> {
 ///
 /// # Invariants
 ///
-/// The folio is valid, and this object owns one pin of it.
+/// The folio is valid, and pinned.
 #[repr(transparent)]
 struct PinnedFolio(NonNull<bindings::folio>);
 
@@ -153,6 +153,7 @@ unsafe impl Send for PinnedFolio {}
 unsafe impl Sync for PinnedFolio {}
 
 impl PinnedFolio {
+    #[inline]
     fn addr(&self) -> PhysAddr {
         // SAFETY: The folio is valid by the type invariants.
         let pfn = unsafe { bindings::folio_pfn(self.0.as_ptr()) };
@@ -160,6 +161,7 @@ impl PinnedFolio {
         (pfn as PhysAddr) << PAGE_SHIFT
     }
 
+    #[inline]
     fn size(&self) -> usize {
         // SAFETY: The folio is valid by the type invariants; its size does not change while it is
         // pinned.
@@ -167,26 +169,13 @@ impl PinnedFolio {
     }
 }
 
-impl Drop for PinnedFolio {
-    fn drop(&mut self) {
-        let folio = self.0.as_ptr();
-
-        // Devices and PFN mappings write without a trace in page tables. A clean folio would be
-        // dropped, with its data, as soon as it is not pinned.
-        //
-        // SAFETY: By the type invariants the folio is valid, and the pin is ours to give back.
-        unsafe {
-            if !bindings::folio_test_dirty(folio) {
-                bindings::folio_mark_dirty_lock(folio);
-            }
-            bindings::unpin_folio(folio);
-        }
-    }
-}
-
 /// Pinned memory of any number of [`Memfd`]s.
 ///
 /// The memory stays where it is until this object is dropped, which marks all of it as dirty.
+///
+/// # Invariants
+///
+/// The object owns one pin of each folio for each time that it has it.
 pub struct PinnedFolios(KVVec<PinnedFolio>);
 
 impl PinnedFolios {
@@ -245,7 +234,7 @@ impl PinnedFolios {
             return Err(EINVAL);
         }
         // SAFETY: `memfd_pin_folios` stored that many folios, at most `max`.
-        // INVARIANT: Each comes with a pin that is ours.
+        // INVARIANT: Each comes with one pin, which is ours.
         unsafe { self.0.inc_len(pinned as usize) };
 
         // The first folio may begin before `offset`, the last one may end behind the last page.
@@ -258,6 +247,24 @@ impl PinnedFolios {
             left -= pages;
             (pages > 0).then_some((addr, pages << PAGE_SHIFT))
         }))
+    }
+}
+
+impl Drop for PinnedFolios {
+    fn drop(&mut self) {
+        // Devices and PFN mappings write without a trace in page tables. A clean folio would be
+        // dropped, with its data, as soon as it is not pinned.
+        for folio in &self.0 {
+            let folio = folio.0.as_ptr();
+
+            // SAFETY: By the type invariants the folio is valid, and the pin is ours to give back.
+            unsafe {
+                if !bindings::folio_test_dirty(folio) {
+                    bindings::folio_mark_dirty_lock(folio);
+                }
+                bindings::unpin_folio(folio);
+            }
+        }
     }
 }
 
