@@ -127,7 +127,8 @@ static void blk_dmabuf_disk_test_two_disks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&b->unmaps), 1);
 	fake_disk_forget(e);
 	KUNIT_EXPECT_EQ(test, fake_rw(e, b, 0, 0, SZ_64K), 0);
-	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 0, 0, SZ_4K), -ENODEV);
+	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 0, 0, SZ_4K), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, b->dio->error, -ENODEV);
 	fake_disk_expect(e, b, 0, 0, SZ_64K);
 
 	fake_buf_close(b);
@@ -224,7 +225,8 @@ static void blk_dmabuf_disk_test_read_error(struct kunit *test)
 	b->map_error = -EPERM;
 	fake_buf_close(b);
 	fake_buf_open(b, DMA_FROM_DEVICE);
-	KUNIT_EXPECT_EQ(test, read_disk(test, file, b, 0, 0, SZ_4K), -EIO);
+	KUNIT_EXPECT_EQ(test, read_disk(test, file, b, 0, 0, SZ_4K),
+			-EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, b->dio->error, -EPERM);
 	bdev_fput(file);
 
@@ -370,14 +372,14 @@ static void blk_dmabuf_disk_test_remove(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, list_empty(&b->dmabuf->attachments));
 
 	/* The transfer gets no other map */
-	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 0, 0, SZ_4K), -ENODEV);
+	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 0, 0, SZ_4K), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, b->dio->error, -ENODEV);
 	fake_buf_close(b);
 	KUNIT_EXPECT_EQ(test, atomic_read(&b->unmaps), 1);
 
 	/* Nor does the next transfer */
 	fake_buf_open(b, DMA_FROM_DEVICE);
-	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 0, 0, SZ_4K), -ENODEV);
+	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 0, 0, SZ_4K), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, b->dio->error, -ENODEV);
 	KUNIT_EXPECT_EQ(test, atomic_read(&b->maps), 1);
 	KUNIT_EXPECT_EQ(test, d->nr_reqs, 4);

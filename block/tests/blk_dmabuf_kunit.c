@@ -560,13 +560,11 @@ static void blk_dmabuf_test_map_fails(struct kunit *test)
 	struct fake_buf *b = fake_buf_small(test);
 	struct fake_disk *d = fake_disk_create(test, "dmabuf0", &fake_limits, 0);
 
-	/* A bio can carry some errors; the buffer keeps them all */
-	b->map_error = -ENOMEM;
-	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 0, 0, SZ_4K), -ENOMEM);
-	KUNIT_EXPECT_EQ(test, b->dio->error, -ENOMEM);
+	/* Nothing is wrong with the disk or the file: the buffer keeps it */
 	b->map_error = -ENXIO;
-	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 0, 0, SZ_4K), -EIO);
+	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 0, 0, SZ_4K), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, b->dio->error, -ENXIO);
+	KUNIT_EXPECT_EQ(test, b->dio->reason, DMA_BUF_DIO_MAPPING);
 	KUNIT_EXPECT_EQ(test, d->nr_reqs, 0);
 	KUNIT_EXPECT_TRUE(test, list_empty(&b->dmabuf->attachments));
 

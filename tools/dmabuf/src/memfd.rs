@@ -34,6 +34,16 @@ impl Memfd {
     /// shrinking, as udmabuf demands.
     pub fn new(len: u64) -> Result<Memfd> {
         let page = rustix::param::page_size() as u64;
+        Memfd::with(len, page, MemfdFlags::empty())
+    }
+
+    /// The same of huge pages of 2 MiB, as far as `/proc/sys/vm/nr_hugepages` and
+    /// `nr_overcommit_hugepages` allow. Devices map them at a fraction of the cost.
+    pub fn huge(len: u64) -> Result<Memfd> {
+        Memfd::with(len, 2 << 20, MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB)
+    }
+
+    fn with(len: u64, page: u64, flags: MemfdFlags) -> Result<Memfd> {
         let object = || format!("memfd of {}", units::bytes(len));
         let len = len
             .checked_next_multiple_of(page)
@@ -42,7 +52,7 @@ impl Memfd {
         let make = || {
             let fd = rustix::fs::memfd_create(
                 "dmabuf",
-                MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
+                MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | flags,
             )?;
             rustix::fs::ftruncate(&fd, len)?;
             rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK)?;
