@@ -30,6 +30,7 @@
 #include "exporter/heap_memory.c"
 #include "exporter/heap_cgroup.c"
 #include "exporter/udmabuf.c"
+#include "exporter/udmabuf_ioctl.c"
 #include "exporter/udmabuf_list.c"
 #include "exporter/udmabuf_limits.c"
 #include "exporter/udmabuf_memfd.c"

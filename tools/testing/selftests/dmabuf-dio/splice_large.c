@@ -17,24 +17,6 @@
 #define BIG		(4 * DIO_GIB + 32 * DIO_MIB)
 #define SPARE		(384 * DIO_MIB)
 
-static int need_memory(size_t bytes)
-{
-	unsigned long long kib = 0;
-	char line[128];
-	FILE *f;
-
-	f = fopen("/proc/meminfo", "r");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
-			break;
-	if (f)
-		fclose(f);
-	if (kib * DIO_KIB < bytes)
-		return dio_skip("%zu MiB of memory needed, %llu are available",
-				bytes / DIO_MIB, kib / DIO_KIB);
-	return 0;
-}
-
 /* ---- one long call, and a far place in the file ---- */
 
 FIXTURE(splice_long)
@@ -113,7 +95,7 @@ FIXTURE(splice_big)
 
 FIXTURE_SETUP(splice_big)
 {
-	dio_ready(_metadata, need_memory(BIG + SPARE) ?:
+	dio_ready(_metadata, dio_need_memory(BIG + SPARE) ?:
 			     dio_buf_alloc(&self->buf, &dio_heap, BIG));
 }
 

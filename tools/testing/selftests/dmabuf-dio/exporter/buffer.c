@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The buffers that all tests of buffers are done with. */
+
 FIXTURE(buffer)
 {
 	struct dio_buf buf;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The calls of 32-bit programs. */
+
 #ifdef __x86_64__
 /* The compat entry, open to any process if the kernel has it. */
 static long ioctl32(int fd, unsigned int number, unsigned long arg)

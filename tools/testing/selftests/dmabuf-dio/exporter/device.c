@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Data that goes through a buffer: by the CPU, and by a disk. */
+
 /* Each byte, through a second map and back. */
 TEST_F(buffer, bytes)
 {

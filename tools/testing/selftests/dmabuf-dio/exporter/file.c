@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a buffer is to calls that take any file, and its name. */
+
 static const char *link_of(int fd)
 {
 	static char text[PATH_MAX];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The system heap: what its ioctl takes, and what it hands out. */
+
 FIXTURE(heap)
 {
 	int fd;
@@ -182,11 +183,9 @@ TEST_F(heap, pointers)
 	CALL(-EFAULT, ioctl(self->fd, DMA_HEAP_IOCTL_ALLOC, -1L), "-1");
 	CALL(-EFAULT, ioctl(self->fd, DMA_HEAP_IOCTL_ALLOC, KERNEL_ADDRESS), "kernel address");
 	CALL(-EFAULT, ioctl(self->fd, DMA_HEAP_IOCTL_ALLOC, page + PAGE), "unmapped");
-	memcpy(page + PAGE - 23, &data, 23);
-	CALL(-EFAULT, ioctl(self->fd, DMA_HEAP_IOCTL_ALLOC, page + PAGE - 23), "but a byte");
+	OP(-EFAULT, ioctl_cut(self->fd, DMA_HEAP_IOCTL_ALLOC, &data, 23), "but a byte");
 	OP(0, close_from(self->next), "descriptors");
-	memcpy(page + PAGE - 24, &data, 24);
-	CALL(0, ioctl(self->fd, DMA_HEAP_IOCTL_ALLOC, page + PAGE - 24), "at the end");
+	OP(0, ioctl_cut(self->fd, DMA_HEAP_IOCTL_ALLOC, &data, 24), "at the end");
 	OP(1, close_from(self->next), "descriptors of one");
 	memcpy(page + 5, &data, sizeof(data));
 	CALL(0, ioctl(self->fd, DMA_HEAP_IOCTL_ALLOC, page + 5), "unaligned");

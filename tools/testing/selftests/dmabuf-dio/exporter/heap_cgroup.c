@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Heap memory that is charged to a memory cgroup. */
+
 struct cgroup {
 	char root[PATH_MAX];
 	char dir[PATH_MAX + 32];
@@ -22,23 +23,15 @@ static int cgroup_write(const struct cgroup *c, const char *file,
 static long cgroup_current(const struct cgroup *c)
 {
 	char path[PATH_MAX + 64];
-	long bytes = -1;
-	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/memory.current", c->dir);
-	f = fopen(path, "r");
-	if (f && fscanf(f, "%ld", &bytes) != 1)
-		bytes = -1;
-	if (f)
-		fclose(f);
-	return bytes;
+	return dio_number(path, "");
 }
 
 static int cgroup_make(struct cgroup *c)
 {
 	char line[PATH_MAX + 256], type[64], accounting = 0;
 	FILE *f;
-	int ret;
 
 	f = fopen("/sys/module/dma_heap/parameters/mem_accounting", "r");
 	if (f) {
@@ -68,8 +61,7 @@ static int cgroup_make(struct cgroup *c)
 	if (mkdir(c->dir, 0700) && errno != EEXIST)
 		return -errno;
 	snprintf(line, sizeof(line), "%lu", CGROUP_MAX);
-	ret = cgroup_write(c, "memory.max", line);
-	return ret;
+	return cgroup_write(c, "memory.max", line);
 }
 
 static long cgroup_join(const struct cgroup *c)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The heap's memory: how much of it, zeroed, and given up by who is killed. */
+
 TEST_F_TIMEOUT(heap, lengths, TIMEOUT)
 {
 	static const struct {
@@ -86,8 +87,7 @@ TEST_F(heap, access_modes)
 				fits = upgrades[n] == PROT_READ ||
 				       (upgrades[n] == PROT_WRITE && mode == O_RDWR);
 				CALL(fits ? 0 : -EACCES, mprotect(map, PAGE, upgrades[n]),
-				     "%s, %s, mprotect %d", names[mode], maps[i].name,
-				     upgrades[n]);
+				     "%s, %s, mprotect %d", names[mode], maps[i].name, upgrades[n]);
 			}
 			munmap(map, 2 * PAGE);
 		}
@@ -112,33 +112,15 @@ TEST_F(heap, access_modes)
 	}
 }
 
-/* No descriptor is left: what was allocated has to go. */
-static long without_fds(int next, long (*fn)(void *arg), void *arg)
-{
-	struct rlimit old, none;
-	long ret;
-
-	getrlimit(RLIMIT_NOFILE, &old);
-	none = old;
-	none.rlim_cur = next;
-	setrlimit(RLIMIT_NOFILE, &none);
-	ret = fn(arg);
-	setrlimit(RLIMIT_NOFILE, &old);
-	return ret;
-}
-
 static long heap_alloc_any(void *arg)
 {
 	return made(heap_alloc(*(int *)arg, 4 * DIO_MIB, O_RDWR));
 }
 
+/* What was allocated has to go. */
 TEST_F(heap, no_descriptors)
 {
-	int i;
-
-	for (i = 0; i < 3; i++)
-		OP(-EMFILE, without_fds(self->next, heap_alloc_any, &self->fd), "none left");
-	OP(4 * DIO_MIB, heap_alloc_any(&self->fd), "some left");
+	try_without_fds(_metadata, self->next, heap_alloc_any, &self->fd, 4 * DIO_MIB);
 }
 
 /* A private map of a page: one's own copy once it is written to. */
@@ -219,16 +201,7 @@ TEST_F(heap, interrupted)
 
 static long mem_free(void)
 {
-	char line[128];
-	long kib = -1;
-	FILE *f;
-
-	f = fopen("/proc/meminfo", "r");
-	while (f && kib < 0 && fgets(line, sizeof(line), f))
-		sscanf(line, "MemFree: %ld", &kib);
-	if (f)
-		fclose(f);
-	return kib * DIO_KIB;
+	return dio_number("/proc/meminfo", "MemFree:") * DIO_KIB;
 }
 
 static double now(void)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a buffer's ioctls take: brackets for the CPU, fences; and polling. */
+
 TEST_F(buffer, sync)
 {
 	static const __u64 bad[] = {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the calls for memory do to that of a buffer. */
+
 TEST_F_TIMEOUT(buffer, advice, TIMEOUT)
 {
 	static const struct {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Maps of a buffer: which are made, and what they can be turned into. */
+
 TEST_F(buffer, maps)
 {
 	/* Whole pages from the end of the buffer, plus bytes. */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the descriptors of devices do that have nothing but ioctls. */
+
 struct node_op {
 	const char *name;
 	int flags;
 	long want;
 };
 
-/* What a descriptor of a device does that has nothing but ioctls. */
 static void node_calls(struct __test_metadata *_metadata, const char *path,
 		       long seek)
 {

@@ -56,7 +56,6 @@
 #define HEAP		"/dev/dma_heap/system"
 #define UDMABUF		"/dev/udmabuf"
 #define PARAMETERS	"/sys/module/udmabuf/parameters/"
-#define NR_HUGEPAGES	"/proc/sys/vm/nr_hugepages"
 
 /* ---- lines ---- */
 
@@ -238,17 +237,34 @@ static unsigned char *last_page(void)
 	return map;
 }
 
-/* Page @i of whatever it is has its number at both ends. */
-static void label(unsigned char *map, size_t pages)
+/* An ioctl whose argument ends, after @len bytes, where memory does. */
+static long ioctl_cut(int fd, unsigned int number, const void *arg, size_t len)
+{
+	unsigned char *page = last_page(), *at = page + PAGE - len;
+	long ret;
+
+	memcpy(at, arg, len);
+	ret = sys(ioctl(fd, number, at));
+	munmap(page, PAGE);
+	return ret;
+}
+
+/* Page @i of whatever it is has its number, from @first on, at both ends. */
+static void label_from(unsigned char *map, size_t first, size_t pages)
 {
 	__u64 word;
 	size_t i;
 
 	for (i = 0; i < pages; i++) {
-		word = 0xdb00000000000000ULL + i;
+		word = 0xdb00000000000000ULL + first + i;
 		memcpy(map + i * PAGE, &word, sizeof(word));
 		memcpy(map + (i + 1) * PAGE - sizeof(word), &word, sizeof(word));
 	}
+}
+
+static void label(unsigned char *map, size_t pages)
+{
+	label_from(map, 0, pages);
 }
 
 static bool is_page(const unsigned char *at, size_t i)
@@ -273,6 +289,24 @@ static long wrong(const unsigned char *map, size_t first, size_t pages)
 static bool is_filled(const unsigned char *map, int byte, size_t len)
 {
 	return !len || (*map == byte && !memcmp(map, map + 1, len - 1));
+}
+
+/* While there is no descriptor left, and with what there is again. */
+static void try_without_fds(struct __test_metadata *_metadata, int next,
+			    long (*fn)(void *arg), void *arg, long want)
+{
+	struct rlimit old, none;
+	int i;
+
+	getrlimit(RLIMIT_NOFILE, &old);
+	none = old;
+	none.rlim_cur = next;
+	for (i = 0; i < 3; i++) {
+		setrlimit(RLIMIT_NOFILE, &none);
+		OP(-EMFILE, fn(arg), "none left");
+		setrlimit(RLIMIT_NOFILE, &old);
+	}
+	OP(want, fn(arg), "some left");
 }
 
 #define START_RW	(DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW)

@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Buffers in the hands of several: processes, descriptors, sockets. */
+
+/* References to a buffer. */
+static long count_of(int fd)
+{
+	long long count;
+
+	return dio_fdinfo(fd, "count", &count) ?: count;
+}
+
 struct family {
 	unsigned char *map, *fresh, *absent;
 	size_t pages, size;
@@ -43,8 +52,7 @@ static long child_maps(void *arg)
 	struct family *f = arg;
 	unsigned char *map;
 
-	return map_fd(&map, f->size, RW, MAP_SHARED, f->fd, 0) ?:
-	       wrong(map, 0, f->pages);
+	return map_all(&map, f->size, f->fd) ?: wrong(map, 0, f->pages);
 }
 
 static long grandchild_reads(void *arg)
@@ -60,7 +68,6 @@ TEST_F(buffer, forks)
 		.size = self->buf.size,
 		.fd = self->fd,
 	};
-	long long count;
 
 	ASSERT_EQ(0, map_all(&f.fresh, f.size, f.fd));
 	ASSERT_EQ(0, map_all(&f.absent, f.size, f.fd));
@@ -76,12 +83,10 @@ TEST_F(buffer, forks)
 	OP(0, in_child(child_maps, &f), "child maps");
 	OP(0, in_child(child_lets_go, &f), "child lets go");
 	OP(0, wrong(f.map, 0, f.pages), "data");
-	ASSERT_EQ(0, dio_fdinfo(f.fd, "count", &count));
-	OP(4, count, "count");
+	OP(4, count_of(f.fd), "count");
 	munmap(f.fresh, f.size);
 	munmap(f.absent, f.size);
-	ASSERT_EQ(0, dio_fdinfo(f.fd, "count", &count));
-	OP(2, count, "count after munmap");
+	OP(2, count_of(f.fd), "count after munmap");
 }
 
 TEST_F(buffer, lifetime)
@@ -190,18 +195,15 @@ TEST_F(buffer, sockets)
 	struct receiver r = { .size = size };
 	int sockets[2], fd;
 	unsigned char *map;
-	long long count;
 
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sockets));
 	r.socket = sockets[1];
 
 	OP(1, send_fd(sockets[0], self->fd), "send to child");
-	ASSERT_EQ(0, dio_fdinfo(self->fd, "count", &count));
-	OP(3, count, "count in flight");
+	OP(3, count_of(self->fd), "count in flight");
 	OP(0, in_child(child_receives, &r), "child receives");
 	OP(44, self->buf.map[500], "child wrote");
-	ASSERT_EQ(0, dio_fdinfo(self->fd, "count", &count));
-	OP(2, count, "count received");
+	OP(2, count_of(self->fd), "count received");
 
 	/* For a while only the socket has it. */
 	OP(1, send_fd(sockets[0], self->fd), "send to self");

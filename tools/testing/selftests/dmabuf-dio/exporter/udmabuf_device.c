@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Buffers of odd shape, filled by a device. */
+
 static void splice_shape(struct __test_metadata *_metadata,
 			 FIXTURE_DATA(udmabuf) const *self, struct dio_src *src,
 			 const char *name,

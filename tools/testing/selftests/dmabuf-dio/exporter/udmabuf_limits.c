@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* udmabuf's parameters: the limits of a list and of a buffer. */
+
 static long set_parameter(const char *name, const char *value)
 {
 	char path[128];

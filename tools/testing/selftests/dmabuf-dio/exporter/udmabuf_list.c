@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a list of parts of memfds can be made of. */
+
 struct shape_item {
 	int which;		/* of the two memfds */
 	long page, count;
@@ -14,15 +15,6 @@ struct shape {
 
 /* Pages of the second memfd start at this number. */
 #define SECOND	1000
-
-static void label_from(unsigned char *map, size_t first, size_t pages)
-{
-	unsigned char *image = malloc((first + pages) * PAGE);
-
-	label(image, first + pages);
-	memcpy(map, image + first * PAGE, pages * PAGE);
-	free(image);
-}
 
 /* Build, look at each page, write to each, and look at the memfds. */
 static void try_shape(struct __test_metadata *_metadata, int dev,
@@ -102,12 +94,9 @@ TEST_F_TIMEOUT(udmabuf, lists, TIMEOUT)
 		{ "halves swapped", 2, { { 0, 8, 8 }, { 0, 0, 8 } }, 16 },
 		{ "overlapping", 2, { { 0, 0, 10 }, { 0, 6, 10 } }, 20 },
 		{ "overlapping back", 2, { { 0, 6, 10 }, { 0, 0, 10 } }, 20 },
-		{ "one in another", 3,
-			{ { 0, 0, 16 }, { 0, 5, 2 }, { 0, 5, 1 } }, 19 },
-		{ "a page thrice", 3,
-			{ { 0, 7, 1 }, { 0, 7, 1 }, { 0, 7, 1 } }, 3 },
-		{ "the whole thrice", 3,
-			{ { 0, 0, 16 }, { 0, 0, 16 }, { 0, 0, 16 } }, 48 },
+		{ "one in another", 3, { { 0, 0, 16 }, { 0, 5, 2 }, { 0, 5, 1 } }, 19 },
+		{ "a page thrice", 3, { { 0, 7, 1 }, { 0, 7, 1 }, { 0, 7, 1 } }, 3 },
+		{ "the whole thrice", 3, { { 0, 0, 16 }, { 0, 0, 16 }, { 0, 0, 16 } }, 48 },
 		{ "two memfds", 2, { { 0, 0, 16 }, { 1, 0, 16 } }, 32 },
 		{ "alternating", 6,
 			{ { 0, 3, 1 }, { 1, 3, 1 }, { 0, 4, 1 }, { 1, 4, 1 },
@@ -118,30 +107,20 @@ TEST_F_TIMEOUT(udmabuf, lists, TIMEOUT)
 		{ "nothing twice", 2, { { 0, 0, 0 }, { 1, 0, 0 } }, -EINVAL },
 		{ "nothing first", 2, { { 0, 0, 0 }, { 0, 0, 1 } }, -EINVAL },
 		{ "nothing last", 2, { { 0, 0, 1 }, { 0, 5, 0 } }, -EINVAL },
-		{ "nothing between", 3,
-			{ { 0, 0, 1 }, { 0, 5, 0 }, { 0, 2, 1 } }, -EINVAL },
+		{ "nothing between", 3, { { 0, 0, 1 }, { 0, 5, 0 }, { 0, 2, 1 } }, -EINVAL },
 		{ "beyond, first", 2, { { 0, 16, 1 }, { 0, 0, 1 } }, -EINVAL },
 		{ "beyond, last", 2, { { 0, 0, 1 }, { 0, 15, 2 } }, -EINVAL },
-		{ "beyond, second memfd", 2, { { 0, 0, 16 }, { 1, 15, 2 } },
-			-EINVAL },
-		{ "sizes that wrap", 2,
-			{ { 0, 0, 1L << 51 }, { 0, 0, 1L << 51 } }, -EINVAL },
+		{ "beyond, second memfd", 2, { { 0, 0, 16 }, { 1, 15, 2 } }, -EINVAL },
+		{ "sizes that wrap", 2, { { 0, 0, 1L << 51 }, { 0, 0, 1L << 51 } }, -EINVAL },
 		{ "sizes that wrap, rest", 3,
 			{ { 0, 0, 1L << 51 }, { 0, 0, 1L << 51 }, { 0, 0, 1 } },
 			-EINVAL },
 		{ "offset that wraps", 2, { { 0, 0, 1 }, { 0, -1, 2 } }, -EINVAL },
 	};
 	struct udmabuf_create_item items[64];
-	int memfds[2], i;
-	unsigned char *map;
+	int memfds[] = { self->memfd, labelled_memfd(SECOND) }, i;
 
-	memfds[0] = self->memfd;
-	memfds[1] = new_memfd(MEMFD_SIZE, 0, F_SEAL_SHRINK);
 	ASSERT_LE(0, memfds[1]);
-	ASSERT_EQ(0, map_all(&map, MEMFD_SIZE, memfds[1]));
-	label_from(map, SECOND, MEMFD_PAGES);
-	munmap(map, MEMFD_SIZE);
-
 	try_shapes(_metadata, self->dev, memfds, shapes, ARRAY_SIZE(shapes));
 
 	for (i = 0; i < 64; i++)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The memfd behind a udmabuf: of huge pages, changed, sealed, gone. */
+
 TEST_F_TIMEOUT(udmabuf, hugetlb, TIMEOUT)
 {
 	static const struct shape shapes[] = {
@@ -22,16 +23,15 @@ TEST_F_TIMEOUT(udmabuf, hugetlb, TIMEOUT)
 		{ "beyond", 1, { { 0, 1023, 2 } }, -EINVAL },
 		{ "at the end", 1, { { 0, 1024, 1 } }, -EINVAL },
 		{ "nothing", 1, { { 0, 512, 0 } }, -EINVAL },
-		{ "beyond after good", 2, { { 0, 0, 512 }, { 0, 1000, 25 } },
-			-EINVAL },
+		{ "beyond after good", 2, { { 0, 0, 512 }, { 0, 1000, 25 } }, -EINVAL },
 	};
 	struct udmabuf_create_item items[600];
 	unsigned char *map;
 	int memfds[2], i;
 
-	self->hugepages = read_number(NR_HUGEPAGES);
+	self->hugepages = dio_number(DIO_HUGEPAGES, "");
 	if (self->hugepages >= 0)
-		dio_write_file(NR_HUGEPAGES, "%ld", self->hugepages + 2);
+		dio_write_file(DIO_HUGEPAGES, "%ld", self->hugepages + 2);
 	memfds[0] = new_memfd(2 * HUGE, MFD_HUGETLB | MFD_HUGE_2MB,
 			      F_SEAL_SHRINK);
 	if (memfds[0] < 0 ||
@@ -41,10 +41,8 @@ TEST_F_TIMEOUT(udmabuf, hugetlb, TIMEOUT)
 	}
 	label(map, 1024);
 	munmap(map, 2 * HUGE);
-	memfds[1] = new_memfd(MEMFD_SIZE, 0, F_SEAL_SHRINK);
-	ASSERT_EQ(0, map_all(&map, MEMFD_SIZE, memfds[1]));
-	label_from(map, SECOND, MEMFD_PAGES);
-	munmap(map, MEMFD_SIZE);
+	memfds[1] = labelled_memfd(SECOND);
+	ASSERT_LE(0, memfds[1]);
 
 	try_shapes(_metadata, self->dev, memfds, shapes, ARRAY_SIZE(shapes));
 	for (i = 0; i < 600; i++)
@@ -60,8 +58,8 @@ TEST_F_TIMEOUT(udmabuf, hugetlb, TIMEOUT)
 	OP(-EINVAL, made(create(self->dev, memfds[0], 0, HUGE)), "sealed");
 	close(memfds[0]);
 	close(memfds[1]);
-	OP(0, dio_write_file(NR_HUGEPAGES, "%ld", self->hugepages), "pages back");
-	OP(ANY, read_number(NR_HUGEPAGES) - self->hugepages, "pages kept");
+	OP(0, dio_write_file(DIO_HUGEPAGES, "%ld", self->hugepages), "pages back");
+	OP(ANY, dio_number(DIO_HUGEPAGES, "") - self->hugepages, "pages kept");
 }
 
 /* ---- the memfd behind a udmabuf ---- */

@@ -34,6 +34,32 @@ int dio_write_file(const char *path, const char *fmt, ...)
 	return ret;
 }
 
+long dio_number(const char *path, const char *key)
+{
+	char line[256];
+	long value = -1;
+	FILE *f;
+
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	while (value < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, key, strlen(key)))
+			value = strtol(line + strlen(key), NULL, 10);
+	fclose(f);
+	return value;
+}
+
+int dio_need_memory(size_t bytes)
+{
+	long kib = dio_number("/proc/meminfo", "MemAvailable:");
+
+	if (kib >= 0 && kib * DIO_KIB >= bytes)
+		return 0;
+	return dio_skip("%zu MiB of memory needed, %ld are available",
+			bytes / DIO_MIB, kib / (long)DIO_KIB);
+}
+
 int dio_run(const char *fmt, ...)
 {
 	char command[512], line[600], said[512];

@@ -139,24 +139,6 @@ static int udmabuf_alloc(struct dio_buf *buf)
 	return ret;
 }
 
-static long read_number(const char *path, const char *key)
-{
-	char line[256];
-	long value = -1;
-	FILE *f;
-
-	f = fopen(path, "r");
-	if (!f)
-		return -1;
-	while (value < 0 && fgets(line, sizeof(line), f))
-		if (!strncmp(line, key, strlen(key)))
-			value = strtol(line + strlen(key), NULL, 10);
-	fclose(f);
-	return value;
-}
-
-#define NR_HUGEPAGES "/proc/sys/vm/nr_hugepages"
-
 static int udmabuf_huge_alloc(struct dio_buf *buf)
 {
 	long need, free, total;
@@ -164,15 +146,15 @@ static int udmabuf_huge_alloc(struct dio_buf *buf)
 
 	buf->size = (buf->size + HUGE - 1) / HUGE * HUGE;
 	need = buf->size / HUGE;
-	free = read_number("/proc/meminfo", "HugePages_Free:");
-	total = read_number(NR_HUGEPAGES, "");
+	free = dio_number("/proc/meminfo", "HugePages_Free:");
+	total = dio_number(DIO_HUGEPAGES, "");
 	if (free < 0 || total < 0 ||
-	    read_number("/proc/meminfo", "Hugepagesize:") != HUGE / DIO_KIB)
+	    dio_number("/proc/meminfo", "Hugepagesize:") != HUGE / DIO_KIB)
 		return dio_skip("no huge pages of 2 MiB");
 	if (free < need) {
-		dio_write_file(NR_HUGEPAGES, "%ld", total + need - free);
+		dio_write_file(DIO_HUGEPAGES, "%ld", total + need - free);
 		buf->hugepages = total;
-		if (read_number("/proc/meminfo", "HugePages_Free:") < need)
+		if (dio_number("/proc/meminfo", "HugePages_Free:") < need)
 			return dio_skip("cannot get %ld huge pages", need);
 	}
 
@@ -223,7 +205,7 @@ void dio_buf_free(struct dio_buf *buf)
 	if (buf->memfd >= 0)
 		close(buf->memfd);
 	if (buf->hugepages >= 0)
-		dio_write_file(NR_HUGEPAGES, "%ld", buf->hugepages);
+		dio_write_file(DIO_HUGEPAGES, "%ld", buf->hugepages);
 	buf->map = NULL;
 	buf->fd = -1;
 	buf->memfd = -1;

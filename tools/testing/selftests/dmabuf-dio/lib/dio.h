@@ -293,4 +293,12 @@ __printf(1, 2) int dio_run(const char *fmt, ...);
 
 __printf(2, 3) int dio_write_file(const char *path, const char *fmt, ...);
 
+/* The number behind @key ("": the first) in a file of few lines, or -1. */
+long dio_number(const char *path, const char *key);
+
+/* DIO_SKIP unless so much is available. */
+int dio_need_memory(size_t bytes);
+
+#define DIO_HUGEPAGES	"/proc/sys/vm/nr_hugepages"
+
 #endif /* DIO_H */
