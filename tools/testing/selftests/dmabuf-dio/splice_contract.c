@@ -1560,10 +1560,6 @@ TEST(full_ext4)
 
 int main(int argc, char **argv)
 {
-	int ret;
-
 	dio_places_make();
-	ret = test_harness_run(argc, argv);
-	dio_places_unmake();
-	return ret;
+	return test_harness_run(argc, argv);
 }

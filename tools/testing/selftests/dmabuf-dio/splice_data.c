@@ -30,20 +30,18 @@ FIXTURE_VARIANT(splice_data)
 	const struct dio_exporter *exporter;
 };
 
-#define PAIR(b, e)	.backing = &dio_##b, .exporter = &dio_##e
-
-FIXTURE_VARIANT_ADD(splice_data, ext4_to_heap) { PAIR(ext4, heap) };
-FIXTURE_VARIANT_ADD(splice_data, ext4_to_udmabuf) { PAIR(ext4, udmabuf) };
-FIXTURE_VARIANT_ADD(splice_data, ext4_to_udmabuf_huge) { PAIR(ext4, udmabuf_huge) };
-FIXTURE_VARIANT_ADD(splice_data, xfs_to_heap) { PAIR(xfs, heap) };
-FIXTURE_VARIANT_ADD(splice_data, xfs_to_udmabuf) { PAIR(xfs, udmabuf) };
-FIXTURE_VARIANT_ADD(splice_data, raw_to_heap) { PAIR(raw, heap) };
-FIXTURE_VARIANT_ADD(splice_data, raw_to_udmabuf) { PAIR(raw, udmabuf) };
-FIXTURE_VARIANT_ADD(splice_data, raw_to_udmabuf_huge) { PAIR(raw, udmabuf_huge) };
-FIXTURE_VARIANT_ADD(splice_data, raw_prp_to_heap) { PAIR(raw_prp, heap) };
-FIXTURE_VARIANT_ADD(splice_data, raw_prp_to_udmabuf) { PAIR(raw_prp, udmabuf) };
-FIXTURE_VARIANT_ADD(splice_data, raw_4k_to_heap) { PAIR(raw_4k, heap) };
-FIXTURE_VARIANT_ADD(splice_data, raw_4k_to_udmabuf) { PAIR(raw_4k, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_data, ext4_to_heap) { DIO_PAIR(ext4, heap) };
+FIXTURE_VARIANT_ADD(splice_data, ext4_to_udmabuf) { DIO_PAIR(ext4, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_data, ext4_to_udmabuf_huge) { DIO_PAIR(ext4, udmabuf_huge) };
+FIXTURE_VARIANT_ADD(splice_data, xfs_to_heap) { DIO_PAIR(xfs, heap) };
+FIXTURE_VARIANT_ADD(splice_data, xfs_to_udmabuf) { DIO_PAIR(xfs, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_data, raw_to_heap) { DIO_PAIR(raw, heap) };
+FIXTURE_VARIANT_ADD(splice_data, raw_to_udmabuf) { DIO_PAIR(raw, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_data, raw_to_udmabuf_huge) { DIO_PAIR(raw, udmabuf_huge) };
+FIXTURE_VARIANT_ADD(splice_data, raw_prp_to_heap) { DIO_PAIR(raw_prp, heap) };
+FIXTURE_VARIANT_ADD(splice_data, raw_prp_to_udmabuf) { DIO_PAIR(raw_prp, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_data, raw_4k_to_heap) { DIO_PAIR(raw_4k, heap) };
+FIXTURE_VARIANT_ADD(splice_data, raw_4k_to_udmabuf) { DIO_PAIR(raw_4k, udmabuf) };
 
 FIXTURE_SETUP(splice_data)
 {
@@ -308,10 +306,10 @@ FIXTURE_VARIANT(splice_file)
 	const struct dio_exporter *exporter;
 };
 
-FIXTURE_VARIANT_ADD(splice_file, ext4_to_heap) { PAIR(ext4, heap) };
-FIXTURE_VARIANT_ADD(splice_file, ext4_to_udmabuf) { PAIR(ext4, udmabuf) };
-FIXTURE_VARIANT_ADD(splice_file, xfs_to_heap) { PAIR(xfs, heap) };
-FIXTURE_VARIANT_ADD(splice_file, xfs_to_udmabuf) { PAIR(xfs, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_file, ext4_to_heap) { DIO_PAIR(ext4, heap) };
+FIXTURE_VARIANT_ADD(splice_file, ext4_to_udmabuf) { DIO_PAIR(ext4, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_file, xfs_to_heap) { DIO_PAIR(xfs, heap) };
+FIXTURE_VARIANT_ADD(splice_file, xfs_to_udmabuf) { DIO_PAIR(xfs, udmabuf) };
 
 FIXTURE_SETUP(splice_file)
 {

@@ -31,13 +31,11 @@ FIXTURE_VARIANT(fail_nth)
 	const struct dio_exporter *exporter;
 };
 
-#define PAIR(b, e)	.backing = &dio_##b, .exporter = &dio_##e
-
-FIXTURE_VARIANT_ADD(fail_nth, ext4_to_heap) { PAIR(ext4, heap) };
-FIXTURE_VARIANT_ADD(fail_nth, xfs_to_heap) { PAIR(xfs, heap) };
-FIXTURE_VARIANT_ADD(fail_nth, raw_to_heap) { PAIR(raw, heap) };
-FIXTURE_VARIANT_ADD(fail_nth, raw_to_udmabuf) { PAIR(raw, udmabuf) };
-FIXTURE_VARIANT_ADD(fail_nth, raw_prp_to_udmabuf) { PAIR(raw_prp, udmabuf) };
+FIXTURE_VARIANT_ADD(fail_nth, ext4_to_heap) { DIO_PAIR(ext4, heap) };
+FIXTURE_VARIANT_ADD(fail_nth, xfs_to_heap) { DIO_PAIR(xfs, heap) };
+FIXTURE_VARIANT_ADD(fail_nth, raw_to_heap) { DIO_PAIR(raw, heap) };
+FIXTURE_VARIANT_ADD(fail_nth, raw_to_udmabuf) { DIO_PAIR(raw, udmabuf) };
+FIXTURE_VARIANT_ADD(fail_nth, raw_prp_to_udmabuf) { DIO_PAIR(raw_prp, udmabuf) };
 
 FIXTURE_SETUP(fail_nth)
 {

@@ -33,12 +33,10 @@ FIXTURE_VARIANT(splice_faults)
 	const struct dio_exporter *exporter;
 };
 
-#define PAIR(b, e)	.backing = &dio_##b, .exporter = &dio_##e
-
-FIXTURE_VARIANT_ADD(splice_faults, ext4_to_heap) { PAIR(ext4, heap) };
-FIXTURE_VARIANT_ADD(splice_faults, xfs_to_udmabuf) { PAIR(xfs, udmabuf) };
-FIXTURE_VARIANT_ADD(splice_faults, raw_to_heap) { PAIR(raw, heap) };
-FIXTURE_VARIANT_ADD(splice_faults, raw_prp_to_udmabuf) { PAIR(raw_prp, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_faults, ext4_to_heap) { DIO_PAIR(ext4, heap) };
+FIXTURE_VARIANT_ADD(splice_faults, xfs_to_udmabuf) { DIO_PAIR(xfs, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_faults, raw_to_heap) { DIO_PAIR(raw, heap) };
+FIXTURE_VARIANT_ADD(splice_faults, raw_prp_to_udmabuf) { DIO_PAIR(raw_prp, udmabuf) };
 
 FIXTURE_SETUP(splice_faults)
 {

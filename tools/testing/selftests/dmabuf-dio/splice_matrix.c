@@ -651,10 +651,6 @@ TEST_F_TIMEOUT(matrix, write, TIMEOUT)
 
 int main(int argc, char **argv)
 {
-	int ret;
-
 	dio_places_make();
-	ret = test_harness_run(argc, argv);
-	dio_places_unmake();
-	return ret;
+	return test_harness_run(argc, argv);
 }

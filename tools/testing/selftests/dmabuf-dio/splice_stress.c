@@ -630,20 +630,15 @@ int main(int argc, char **argv)
 	sigaction(SIGUSR1, &action, NULL);
 	dio_places_make();
 	ret = set_up();
-	if (ret == DIO_SKIP) {
-		dio_places_unmake();
+	if (ret == DIO_SKIP)
 		ksft_exit_skip("%s\n", dio_reason());
-	}
-	if (ret) {
-		dio_places_unmake();
+	if (ret)
 		ksft_exit_fail_msg("cannot set up: %s\n", strerror(-ret));
-	}
 	ksft_set_plan(5);
 	phase("alone", 0, ms / 5);
 	phase("with writers", WRITERS, ms / 5);
 	phase("with cutters", CUTTERS, ms / 5);
 	phase("with signals", WRITERS | SIGNALS, ms / 5);
 	phase("with everything", WRITERS | CUTTERS | SIGNALS | CLOSERS, ms / 5);
-	dio_places_unmake();
 	ksft_finished();
 }

@@ -32,11 +32,8 @@ FIXTURE_SETUP(udmabuf_dirty)
 	ASSERT_TRUE(self->data && self->found);
 	dio_pattern(self->data, 1, 0, SIZE);
 
-	self->memfd = memfd_create("udmabuf_dirty",
-				   MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	self->memfd = dio_memfd(SIZE, 0, F_SEAL_SHRINK);
 	ASSERT_LE(0, self->memfd);
-	ASSERT_EQ(0, ftruncate(self->memfd, SIZE));
-	ASSERT_EQ(0, fcntl(self->memfd, F_ADD_SEALS, F_SEAL_SHRINK));
 	self->fd = dio_udmabuf_create(self->memfd, SIZE);
 	if (self->fd == -ENOENT)
 		SKIP(return, "no /dev/udmabuf");

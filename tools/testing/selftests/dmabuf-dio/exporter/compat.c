@@ -33,8 +33,7 @@ TEST_F(udmabuf, compat)
 	unsigned long arg;
 	int heap, fd;
 
-	ASSERT_EQ(0, map_fd(&low, PAGE, RW,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0));
+	ASSERT_EQ(0, map_fd(&low, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0));
 	arg = (unsigned long)low;
 	if (ioctl32(-1, 0, 0) == KILLED(SIGSEGV))
 		SKIP(return, "no 32-bit calls in this kernel");

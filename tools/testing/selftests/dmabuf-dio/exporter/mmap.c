@@ -167,8 +167,7 @@ TEST_F(buffer, protection)
 	munmap(map, self->buf.size);
 
 	/* Pages that come only after the first fault. */
-	ASSERT_EQ(0, map_fd(&map, self->buf.size, PROT_NONE, MAP_SHARED,
-			    self->fd, 0));
+	ASSERT_EQ(0, map_fd(&map, self->buf.size, PROT_NONE, MAP_SHARED, self->fd, 0));
 	at = map + 20 * PAGE + 100;
 	OP(KILLED(SIGSEGV), touch(at, -1), "from none, none");
 	CALL(0, mprotect(map, self->buf.size, PROT_READ), "from none, read");
@@ -188,8 +187,7 @@ TEST_F(buffer, remap)
 	/* There is room for it to grow. */
 	ASSERT_EQ(0, map_nothing(&map, size + HUGE));
 	munmap(map, size + HUGE);
-	ASSERT_NE(MAP_FAILED, mmap(map, size, RW, MAP_SHARED | MAP_FIXED,
-				   self->fd, 0));
+	ASSERT_NE(MAP_FAILED, mmap(map, size, RW, MAP_SHARED | MAP_FIXED, self->fd, 0));
 #define REMAP(old, new, ...) ({					\
 	at = mremap(map, old, new, __VA_ARGS__);			\
 	at == MAP_FAILED ? -errno : at == map ? 0 : 1; })

@@ -13,21 +13,10 @@ FIXTURE(udmabuf)
 	long hugepages;
 };
 
-static int new_memfd(size_t size, unsigned int flags, int seals)
-{
-	int fd = memfd_create("exporter_ops",
-			      MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
-
-	if (fd < 0 || ftruncate(fd, size) ||
-	    (seals && fcntl(fd, F_ADD_SEALS, seals)))
-		return -errno;
-	return fd;
-}
-
 /* A memfd of MEMFD_SIZE in which page i says that it is @first + i. */
 static int labelled_memfd(size_t first)
 {
-	int fd = new_memfd(MEMFD_SIZE, 0, F_SEAL_SHRINK);
+	int fd = dio_memfd(MEMFD_SIZE, 0, F_SEAL_SHRINK);
 	unsigned char *map;
 
 	if (fd < 0 || map_all(&map, MEMFD_SIZE, fd))

@@ -41,7 +41,7 @@ TEST_F_TIMEOUT(udmabuf, device, TIMEOUT)
 	struct dio_buf buf;
 	int memfd, fd;
 
-	memfd = new_memfd(2 * pages * PAGE, 0, F_SEAL_SHRINK);
+	memfd = dio_memfd(2 * pages * PAGE, 0, F_SEAL_SHRINK);
 	ASSERT_LE(0, memfd);
 	if (!dio_ready(_metadata, dio_src_open(&src, &dio_raw, 0,
 					       2 * pages * PAGE))) {

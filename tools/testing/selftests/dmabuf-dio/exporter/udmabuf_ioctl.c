@@ -189,7 +189,7 @@ TEST_F(udmabuf, seals)
 
 	for (k = 0; k < ARRAY_SIZE(kinds); k++) {
 		for (i = 0; i < ARRAY_SIZE(rows); i++) {
-			fd = new_memfd(PAGE, kinds[k], rows[i].seals);
+			fd = dio_memfd(PAGE, kinds[k], rows[i].seals);
 			OP(kinds[k] == MFD_NOEXEC_SEAL ? ANY : rows[i].want,
 			   fd < 0 ? fd : made(create(self->dev, fd, 0, PAGE)), "kind %d, %s", k,
 			   rows[i].name);
@@ -357,7 +357,7 @@ TEST_F(udmabuf, too_large)
 
 	if (!getenv("DIO_MAY_WARN"))
 		SKIP(return, "DIO_MAY_WARN is not set");
-	memfd = new_memfd(1UL << 41, 0, F_SEAL_SHRINK);
+	memfd = dio_memfd(1UL << 41, 0, F_SEAL_SHRINK);
 	ASSERT_LE(0, memfd);
 	OP(-ENOMEM, made(create(self->dev, memfd, 0, 1UL << 40)), "1T");
 	OP(-ENOMEM, made(create(self->dev, memfd, 1UL << 40, 1UL << 40)), "1T, second half");

@@ -87,7 +87,7 @@ TEST_F_TIMEOUT(udmabuf, limits, TIMEOUT)
 	OP(0, set_parameter("list_limit", "1024"), "list_limit back");
 	OP(-EINVAL, LIST(limit + 1), "list_limit back, 1025");
 
-	fd = new_memfd(3 * DIO_MIB, 0, F_SEAL_SHRINK);
+	fd = dio_memfd(3 * DIO_MIB, 0, F_SEAL_SHRINK);
 	ASSERT_LE(0, fd);
 #define ONE(size)	made(create(self->dev, fd, 0, size))
 	OP(0, set_parameter("size_limit_mb", "1"), "size_limit_mb 1");

@@ -32,8 +32,7 @@ TEST_F_TIMEOUT(udmabuf, hugetlb, TIMEOUT)
 	self->hugepages = dio_number(DIO_HUGEPAGES, "");
 	if (self->hugepages >= 0)
 		dio_write_file(DIO_HUGEPAGES, "%ld", self->hugepages + 2);
-	memfds[0] = new_memfd(2 * HUGE, MFD_HUGETLB | MFD_HUGE_2MB,
-			      F_SEAL_SHRINK);
+	memfds[0] = dio_memfd(2 * HUGE, MFD_HUGETLB | MFD_HUGE_2MB, F_SEAL_SHRINK);
 	if (memfds[0] < 0 ||
 	    map_all(&map, 2 * HUGE, memfds[0])) {
 		close(memfds[0]);
@@ -138,7 +137,7 @@ TEST_F(udmabuf, untouched)
 	unsigned char *map, *page;
 	int fd, memfd;
 
-	memfd = new_memfd(DIO_MIB, 0, F_SEAL_SHRINK);
+	memfd = dio_memfd(DIO_MIB, 0, F_SEAL_SHRINK);
 	ASSERT_LE(0, memfd);
 	fd = create(self->dev, memfd, 0, DIO_MIB);
 	ASSERT_LE(0, fd);

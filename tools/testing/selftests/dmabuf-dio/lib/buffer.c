@@ -71,14 +71,18 @@ int dio_udmabuf_create(int memfd, size_t size)
 	return fd;
 }
 
-static int memfd_alloc(struct dio_buf *buf, unsigned int flags)
+int dio_memfd(size_t size, unsigned int flags, int seals)
 {
-	buf->memfd = memfd_create("dmabuf-dio", MFD_CLOEXEC |
-				  MFD_ALLOW_SEALING | flags);
-	if (buf->memfd < 0 || ftruncate(buf->memfd, buf->size) ||
-	    fcntl(buf->memfd, F_ADD_SEALS, F_SEAL_SHRINK))
+	int fd, ret;
+
+	fd = memfd_create("dmabuf-dio", MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
+	if (fd < 0)
 		return -errno;
-	return 0;
+	if (!ftruncate(fd, size) && (!seals || !fcntl(fd, F_ADD_SEALS, seals)))
+		return fd;
+	ret = -errno;
+	close(fd);
+	return ret;
 }
 
 /*
@@ -93,9 +97,9 @@ static int udmabuf_alloc(struct dio_buf *buf)
 	size_t i, step = 1, chunk;
 	int dev, ret;
 
-	ret = memfd_alloc(buf, 0);
-	if (ret)
-		return ret;
+	buf->memfd = dio_memfd(buf->size, 0, F_SEAL_SHRINK);
+	if (buf->memfd < 0)
+		return buf->memfd;
 
 	while (pages % items)
 		items--;
@@ -142,7 +146,6 @@ static int udmabuf_alloc(struct dio_buf *buf)
 static int udmabuf_huge_alloc(struct dio_buf *buf)
 {
 	long need, free, total;
-	int ret;
 
 	buf->size = (buf->size + HUGE - 1) / HUGE * HUGE;
 	need = buf->size / HUGE;
@@ -158,9 +161,9 @@ static int udmabuf_huge_alloc(struct dio_buf *buf)
 			return dio_skip("cannot get %ld huge pages", need);
 	}
 
-	ret = memfd_alloc(buf, MFD_HUGETLB);
-	if (ret)
-		return ret;
+	buf->memfd = dio_memfd(buf->size, MFD_HUGETLB, F_SEAL_SHRINK);
+	if (buf->memfd < 0)
+		return buf->memfd;
 	buf->fd = dio_udmabuf_create(buf->memfd, buf->size);
 	if (buf->fd == -ENOENT)
 		return DIO_SKIP;

@@ -77,6 +77,7 @@ extern const struct dio_exporter dio_heap;		/* large contiguous chunks */
 extern const struct dio_exporter dio_udmabuf;		/* pages in scrambled order */
 extern const struct dio_exporter dio_udmabuf_huge;	/* 2 MiB hugetlb pages */
 
+int dio_memfd(size_t size, unsigned int flags, int seals);
 int dio_heap_alloc(size_t size, int fd_flags);
 int dio_udmabuf_create(int memfd, size_t size);
 int dio_buf_alloc(struct dio_buf *buf, const struct dio_exporter *exporter,
@@ -120,6 +121,9 @@ struct dio_backing {
 	const char *env;	/* environment variable naming it */
 	bool is_fs;		/* mount point, not device node */
 };
+
+/* Of a fixture's variant with a .backing and an .exporter. */
+#define DIO_PAIR(from, to)	.backing = &dio_##from, .exporter = &dio_##to
 
 extern const struct dio_backing dio_ext4, dio_xfs, dio_f2fs;
 extern const struct dio_backing dio_raw, dio_raw_prp, dio_raw_4k;
@@ -197,10 +201,6 @@ bool dio_transfer(const struct dio_src *src, loff_t file_off,
 
 /* ---- call.c: the system calls that move data ---- */
 
-#ifndef SPLICE_F_NOCOPY
-#define SPLICE_F_NOCOPY	0x10
-#endif
-
 /*
  * Each takes what splice(2) takes, and returns bytes or -errno; -ENOTSUP if it
  * has no such parameter: no offset for the output, or no flags.
@@ -216,6 +216,12 @@ struct dio_call {
 extern const struct dio_call dio_call_splice, dio_call_copy_file_range;
 extern const struct dio_call dio_call_sendfile, dio_call_io_uring;
 extern const struct dio_call *const dio_calls[];	/* ends with NULL */
+
+/* Where in the output, for a call that can be told. */
+static inline loff_t *dio_out(const struct dio_call *call, loff_t *off)
+{
+	return call->out_position ? NULL : off;
+}
 
 /* Move the position of a dma-buf, which lseek(2) does not, forward. */
 int dio_advance(int fd, loff_t pos);
@@ -241,9 +247,8 @@ extern struct dio_place *const dio_places[];		/* ends with NULL */
 
 #define DIO_LOOP_SIZE	(256 * DIO_KIB)	/* of dio_on_loop */
 
-/* To be called around the tests: mounts and loop devices for all of them. */
+/* For all tests, before the first: mounts, loop devices; until the program ends. */
 void dio_places_make(void);
-void dio_places_unmake(void);
 
 /* 0, -errno or DIO_SKIP. */
 int dio_place_ready(const struct dio_place *place);

@@ -17,6 +17,7 @@ static char base[32];
 static char upper[128];		/* directory on DIO_EXT4, for overlayfs */
 static char loops[4][DIO_NAME];
 static unsigned int nr_loops;
+static pid_t maker;
 
 static int make_dir(char *path, size_t size, const char *name)
 {
@@ -146,11 +147,31 @@ static int make(struct dio_place *place)
 	return place->make(place);
 }
 
+/* The harness ends its children without, and itself by exit(). */
+static void unmake(void)
+{
+	struct dio_place *const *place;
+
+	if (getpid() != maker)
+		return;
+	for (place = dio_places; *place; place++)
+		if (!(*place)->device && (*place)->make != make_named)
+			umount2((*place)->path, MNT_DETACH);
+	while (nr_loops)
+		dio_loop_free(loops[--nr_loops]);
+	umount2(base, MNT_DETACH);
+	rmdir(base);
+	if (*upper)
+		dio_run("rm -r %s", upper);
+}
+
 void dio_places_make(void)
 {
 	struct dio_place *const *place;
 	int ret = 0;
 
+	maker = getpid();
+	atexit(unmake);
 	snprintf(base, sizeof(base), "/tmp/dmabuf-dio.XXXXXX");
 	/* What is mounted here goes when the last process of the test does. */
 	if (unshare(CLONE_NEWNS) ||
@@ -162,21 +183,6 @@ void dio_places_make(void)
 		snprintf((*place)->reason, sizeof((*place)->reason), "%s",
 			 dio_reason());
 	}
-}
-
-void dio_places_unmake(void)
-{
-	struct dio_place *const *place;
-
-	for (place = dio_places; *place; place++)
-		if (!(*place)->device && (*place)->make != make_named)
-			umount2((*place)->path, MNT_DETACH);
-	while (nr_loops)
-		dio_loop_free(loops[--nr_loops]);
-	umount2(base, MNT_DETACH);
-	rmdir(base);
-	if (*upper)
-		dio_run("rm -r %s", upper);
 }
 
 int dio_place_ready(const struct dio_place *place)
