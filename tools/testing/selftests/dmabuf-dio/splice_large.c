@@ -29,16 +29,14 @@ FIXTURE_VARIANT(splice_long)
 	const struct dio_exporter *exporter;
 };
 
-#define PAIR(b, e)	.backing = &dio_##b, .exporter = &dio_##e
-
-FIXTURE_VARIANT_ADD(splice_long, ext4_to_heap) { PAIR(ext4, heap) };
-FIXTURE_VARIANT_ADD(splice_long, ext4_to_udmabuf) { PAIR(ext4, udmabuf) };
-FIXTURE_VARIANT_ADD(splice_long, xfs_to_heap) { PAIR(xfs, heap) };
-FIXTURE_VARIANT_ADD(splice_long, raw_to_heap) { PAIR(raw, heap) };
-FIXTURE_VARIANT_ADD(splice_long, raw_to_udmabuf) { PAIR(raw, udmabuf) };
-FIXTURE_VARIANT_ADD(splice_long, raw_prp_to_heap) { PAIR(raw_prp, heap) };
-FIXTURE_VARIANT_ADD(splice_long, raw_prp_to_udmabuf) { PAIR(raw_prp, udmabuf) };
-FIXTURE_VARIANT_ADD(splice_long, raw_4k_to_heap) { PAIR(raw_4k, heap) };
+FIXTURE_VARIANT_ADD(splice_long, ext4_to_heap) { DIO_PAIR(ext4, heap) };
+FIXTURE_VARIANT_ADD(splice_long, ext4_to_udmabuf) { DIO_PAIR(ext4, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_long, xfs_to_heap) { DIO_PAIR(xfs, heap) };
+FIXTURE_VARIANT_ADD(splice_long, raw_to_heap) { DIO_PAIR(raw, heap) };
+FIXTURE_VARIANT_ADD(splice_long, raw_to_udmabuf) { DIO_PAIR(raw, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_long, raw_prp_to_heap) { DIO_PAIR(raw_prp, heap) };
+FIXTURE_VARIANT_ADD(splice_long, raw_prp_to_udmabuf) { DIO_PAIR(raw_prp, udmabuf) };
+FIXTURE_VARIANT_ADD(splice_long, raw_4k_to_heap) { DIO_PAIR(raw_4k, heap) };
 
 FIXTURE_SETUP(splice_long)
 {
@@ -182,6 +180,32 @@ TEST_F_TIMEOUT(splice_big, past_4g, TIMEOUT)
 	if (!tried)
 		SKIP(return, "%s", dio_reason());
 	load_by_loop(_metadata, buf);
+}
+
+/* ---- a call for more than it moves ---- */
+
+#define MANY		(2 * DIO_GIB + 64 * DIO_KIB)
+
+TEST(more_than_a_call_moves)
+{
+	loff_t in = 3 * DIO_GIB - 4096, out = 0;
+	int fd, buf;
+
+	if (!dio_ready(_metadata, dio_need_memory(MANY + 256 * DIO_MIB)))
+		return;
+	buf = dio_heap_alloc(MANY, O_RDWR);
+	if (buf < 0)
+		SKIP(return, "no such heap: %s", strerror(-buf));
+
+	/* From a file without a byte. */
+	fd = dio_memfd(6 * DIO_GIB, 0, 0);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(MAX_CALL, dio_call_copy_file_range.move(fd, &in, buf, &out, MANY, 0));
+	EXPECT_EQ(MAX_CALL, out);
+	EXPECT_EQ(3 * DIO_GIB - 4096 + MAX_CALL, in);
+	EXPECT_EQ(MANY - MAX_CALL, dio_call_splice.move(fd, &in, buf, &out, MANY, 0));
+	close(fd);
+	close(buf);
 }
 
 TEST_HARNESS_MAIN
