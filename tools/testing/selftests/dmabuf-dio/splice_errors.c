@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What splice(2) into a dma-buf refuses if it must not copy, as a table: file,
- * buffer, range, flags -> result. Each entry is tried on every disk it can be tried on, and nothing
- * may have changed afterwards: not the buffer, not the file, not an offset, not
- * a position, not a counter.
+ * buffer, range, flags -> result. Each entry is tried on every disk it can be
+ * tried on, and nothing may have changed afterwards: not the buffer, not the
+ * file, not an offset, not a position, not a counter.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -127,28 +127,24 @@ static int pipe_out(struct bench *b)
 /* Both ends in one: a pipe reopened for reading and writing. */
 static int pipe_in(struct bench *b)
 {
-	char path[64];
 	int fd, rw;
 
 	fd = pipe_out(b);
 	if (fd < 0)
 		return fd;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	rw = open_node(path, O_RDWR);
+	rw = dio_reopen(fd, O_RDWR);
 	close(fd);
 	return rw;
 }
 
 static int on_tmpfs(struct bench *b)
 {
-	char path[64];
 	int fd, ret;
 
-	fd = memfd_create("file", MFD_CLOEXEC);
+	fd = dio_memfd(SIZE, 0, 0);
 	if (fd < 0 || pwrite(fd, b->src.image, SIZE, 0) != SIZE)
 		return -errno;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	ret = open_node(path, O_RDONLY | O_DIRECT);
+	ret = dio_reopen(fd, O_RDONLY | O_DIRECT);
 	close(fd);
 	if (ret == -EINVAL)
 		return dio_skip("tmpfs without O_DIRECT"), SKIPPED;
@@ -411,10 +407,7 @@ static int read_only_dmabuf(struct bench *b)
 
 static int path_dmabuf(struct bench *b)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", b->buf.fd);
-	return open_node(path, O_PATH);
+	return dio_reopen(b->buf.fd, O_PATH);
 }
 
 /* ---- the table ---- */
@@ -614,11 +607,9 @@ static void attempt_copy(struct __test_metadata *_metadata,
 	loff_t in = variant->in, out = variant->out;
 	long long before = -1, after = -1;
 	ssize_t want_len, ret;
-	char path[64];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", in_fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = dio_reopen(in_fd, O_RDONLY);
 	ASSERT_LE(0, fd);
 	want_len = pread(fd, want, variant->len, in);
 	EXPECT_LT(0, want_len);
