@@ -6,9 +6,6 @@
  * for KASAN, kmemleak and DMA_API_DEBUG to find.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
-#include <glob.h>
-
 #include "../kselftest_harness.h"
 #include "lib/dio.h"
 
@@ -16,7 +13,6 @@
 #define LEN		(1 * DIO_MIB)
 #define OFF		DIO_GUARD
 #define SIZE		(LEN + 2 * DIO_GUARD)
-#define FAULTS		"/sys/kernel/debug/"
 #define FAR_TOO_MANY	2000
 
 FIXTURE(fail_nth)
@@ -39,27 +35,8 @@ FIXTURE_VARIANT_ADD(fail_nth, raw_prp_to_udmabuf) { DIO_PAIR(raw_prp, udmabuf) }
 
 FIXTURE_SETUP(fail_nth)
 {
-	static const char * const knobs[] = {
-		FAULTS "failslab/ignore-gfp-wait",
-		FAULTS "fail_page_alloc/ignore-gfp-wait",
-		FAULTS "fail_page_alloc/ignore-gfp-highmem",
-		FAULTS "fail_page_alloc/min-order",
-	};
-	glob_t found;
-	int i;
-
-	self->nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	if (self->nth < 0)
-		SKIP(return, "no fault injection in this kernel");
-	for (i = 0; i < ARRAY_SIZE(knobs); i++)
-		if (dio_write_file(knobs[i], "0"))
-			SKIP(return, "no %s", knobs[i]);
-	/* Not a stack trace for each of them: real ones would drown. */
-	if (!glob(FAULTS "fail*/verbose", 0, NULL, &found)) {
-		for (i = 0; i < found.gl_pathc; i++)
-			dio_write_file(found.gl_pathv[i], "0");
-		globfree(&found);
-	}
+	if (!dio_ready(_metadata, dio_fault_open(&self->nth)))
+		return;
 	dio_ready(_metadata, dio_src_open(&self->src, variant->backing, 0, LEN));
 }
 
@@ -67,24 +44,6 @@ FIXTURE_TEARDOWN(fail_nth)
 {
 	dio_src_close(&self->src);
 	close(self->nth);
-}
-
-/* Gives back what is left of @nth: 0 if something was made to fail. */
-static int splice_failing(FIXTURE_DATA(fail_nth) const *self, int nth,
-			  struct dio_buf *buf, ssize_t *ret)
-{
-	char text[16] = "";
-	int len;
-
-	len = snprintf(text, sizeof(text), "%d", nth);
-	if (pwrite(self->nth, text, len, 0) != len)
-		return -errno;
-	*ret = dio_splice(self->src.fd, 0, buf->fd, OFF, LEN);
-	if (pread(self->nth, text, sizeof(text) - 1, 0) <= 0)
-		return -errno;
-	if (pwrite(self->nth, "0", 1, 0) != 1)
-		return -errno;
-	return atoi(text);
 }
 
 TEST_F_TIMEOUT(fail_nth, sweep, TIMEOUT)
@@ -97,7 +56,9 @@ TEST_F_TIMEOUT(fail_nth, sweep, TIMEOUT)
 	for (nth = 1; !left && nth < FAR_TOO_MANY; nth++) {
 		ASSERT_EQ(0, dio_buf_alloc(&buf, variant->exporter, SIZE));
 		dio_poison(&buf, 0, SIZE);
-		left = splice_failing(self, nth, &buf, &ret);
+		ASSERT_EQ(0, dio_fault_arm(self->nth, nth));
+		ret = dio_splice(self->src.fd, 0, buf.fd, OFF, LEN);
+		left = dio_fault_disarm(self->nth);
 		ASSERT_LE(0, left);
 
 		if (ret < 0) {

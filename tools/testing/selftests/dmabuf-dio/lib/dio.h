@@ -293,6 +293,17 @@ int dio_partition_add(const char *disk, int number, loff_t start, loff_t len,
 		      char *node);
 void dio_partition_del(const char *disk, int number);
 
+/* ---- fault.c: allocations that fail ---- */
+
+/* Sets *nth to a descriptor for the next two. */
+int dio_fault_open(int *nth);
+
+/* Of what this thread allocates from now on, the one with this number fails. */
+int dio_fault_arm(int nth, int n);
+
+/* -errno, or what is left of the number: 0 if one has failed. */
+int dio_fault_disarm(int nth);
+
 /* "program arguments" run quietly; 0 or -EIO, DIO_SKIP if not installed. */
 __printf(1, 2) int dio_run(const char *fmt, ...);
 
