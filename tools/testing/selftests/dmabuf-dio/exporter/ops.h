@@ -101,6 +101,7 @@ static void report(struct __test_metadata *_metadata, long want, long got,
 		EXPECT_EQ(want, got) TH_LOG("%s", what);
 }
 
+/* An outcome, that of a system call, a text: what it has to be, is, and of what. */
 #define OP(want, got, ...)	report(_metadata, want, got, __VA_ARGS__)
 #define CALL(want, call, ...)	OP(want, sys(call), __VA_ARGS__)
 #define SAY(want, got, ...)	say(_metadata, want, got, __VA_ARGS__)
