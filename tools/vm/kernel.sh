@@ -3,8 +3,8 @@
 #
 # Builds kernels of the series: "plain" (gcc) is what measurements and most
 # tests boot, "rust" is the same with the Rust exporters in place of those in C,
-# "debug" (clang) is that with every checker that the tests can stand, "uml" is
-# configured and run by kunit.py.
+# "debug" (clang) is that with every checker that the tests can stand, "base" is
+# "plain" without the series, "uml" is configured and run by kunit.py.
 
 kernel_jobs=$(nproc)
 
@@ -34,7 +34,7 @@ kernel_tip() {
 kernel_fragments() {
 	echo "$repo/tools/vm/vm.config"
 	kernel_kunitconfigs
-	[ "$1" = plain ] || echo "$repo/tools/vm/rust.config"
+	case $1 in rust|debug) echo "$repo/tools/vm/rust.config" ;; esac
 	[ "$1" = debug ] || return 0
 	echo "$src/tools/testing/selftests/dmabuf-dio/config"
 	echo "$repo/tools/vm/debug.config"
@@ -92,6 +92,12 @@ kernel_config() {
 
 kernel_build_here() {
 	kernel_env
+	# In a tree of its own: a change of headers to and fro would have everything
+	# built again, both times.
+	if [ "$1" = base ]; then
+		[ -e "$base_dir/src-base" ] || git -C "$src" worktree add -q -f --detach "$base_dir/src-base" "$base" || return 1
+		src=$base_dir/src-base
+	fi
 	base_checkout "$2" && kernel_config "$1" && kernel_make "$1" bzImage
 }
 
@@ -100,7 +106,10 @@ kernel_build_here() {
 # was built before costs nothing.
 kernel_get() {
 	need_build || return 1
-	kernel_commit=$(kernel_tip) || return 1
+	case $1 in
+	base) kernel_commit=$base ;;
+	*) kernel_commit=$(kernel_tip) || return 1 ;;
+	esac
 	kernel_key=$({
 		git -C "$src" rev-parse "$kernel_commit^{tree}"
 		cat "$repo"/tools/vm/*.config
