@@ -127,6 +127,22 @@ need_tests() {
 	need dmsetup kmod procps dosfstools f2fs-tools btrfs-progs
 }
 
+# Programs that others wrote, and liburing with its own tests: sets $liburing.
+need_foreign() {
+	need fio stress-ng coreutils gcc libc6-dev
+	have busybox || need busybox
+	liburing=$cache/tools/liburing
+	[ -e "$liburing/done" ] || step "liburing, from its source" need_liburing_build
+}
+
+need_liburing_build() (
+	need make dpkg-dev
+	rm -rf "$liburing" && mkdir -p "$liburing" && cd "$liburing" || exit 1
+	apt_source "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" liburing && mv liburing-*/* . && ./configure &&
+		make -s -C src && make -s -C test || exit 1
+	: >"$liburing/done"
+)
+
 # What only looks at sources.
 need_static() {
 	need shellcheck python3-git python3-ply && need_sparse
