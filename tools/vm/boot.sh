@@ -42,6 +42,9 @@ boot_quote() {
 # boot DIR COMMAND...: uses $boot_kernel, $boot_cmdline, $boot_icount,
 # $boot_memory.  COMMAND's output and exit status are passed through; DIR keeps
 # the console log, and is writable for the guest.
+#
+# $boot_cut: once that file is there, the power goes, and the disks stay in DIR:
+# the next boot there has them.
 boot() {
 	boot_dir=$1
 	shift
@@ -80,7 +83,8 @@ boot() {
 	while read -r name block fs; do
 		[ -n "$name" ] || continue
 		boot_image "$name" "$block" "$fs" || return 1
-		cp --sparse=always --reflink=auto "$image" "$boot_dir/$name.img" || return 1
+		[ -e "$boot_dir/$name.img" ] ||
+			cp --sparse=always --reflink=auto "$image" "$boot_dir/$name.img" || return 1
 		# Commands of up to 2 MiB (mdts=9: 2^9 pages).  QEMU has 1024 vectors, one
 		# for each page behind an IOMMU: 4 MiB that do not start at a page are one
 		# too many, and newer versions refuse mdts=10.
@@ -101,6 +105,10 @@ boot() {
 	timeout -k 10 "${boot_timeout:-86400}" "$vng" "$@" </dev/null >"$boot_dir/out" 2>"$boot_dir/err" &
 	boot_vm=$!
 	trap 'kill $boot_vm; boot_clean; exit 130' INT TERM HUP
+	if [ -n "${boot_cut:-}" ]; then
+		while [ ! -e "$boot_cut" ] && kill -0 "$boot_vm" 2>/dev/null; do sleep 0.1; done
+		kill -s KILL -- "-$boot_vm"
+	fi
 	boot_rc=0
 	wait "$boot_vm" || boot_rc=$?
 	wait "$boot_out" "$boot_err"
@@ -117,4 +125,7 @@ boot() {
 	return "$boot_rc"
 }
 
-boot_clean() { rm -f "$boot_dir"/*.img "$boot_dir/out" "$boot_dir/err"; }
+boot_clean() {
+	rm -f "$boot_dir/out" "$boot_dir/err"
+	[ -n "${boot_cut:-}" ] || rm -f "$boot_dir"/*.img
+}

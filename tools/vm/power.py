@@ -1,0 +1,176 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""What fsync(2) has promised is there after a power cut.
+
+usage: power.py write MARK    from dma-bufs into files, makes MARK, goes on until
+                              the machine is gone
+       power.py verify        on the next boot; prints TAP
+"""
+import os
+import subprocess
+import sys
+
+from dmabuf import Buffer, Tap, everything, pattern
+
+PLACES = ("DIO_EXT4", "DIO_XFS", "DIO_F2FS")
+SIZE = 1 << 20
+TAIL = SIZE + 777
+
+
+def place(where):
+    return os.environ[where]
+
+
+class Case:
+    """A file before, what arrives at POS in it, and what it is afterwards."""
+
+    def __init__(self, name, before=0, pos=0, size=SIZE, flags=os.O_DIRECT, prepare=None, sync=os.fsync, call="splice"):
+        self.name, self.pos, self.size, self.flags = name, pos, size, flags
+        self.before, self.prepare, self.sync, self.call = before, prepare, sync, call
+
+    def old(self):
+        return pattern(self.name + " old", self.before)
+
+    def new(self):
+        return pattern(self.name + " new", self.size)
+
+    def after(self):
+        """Whatever was allocated and not written reads as zeroes."""
+        size = max(self.before, self.pos + self.size, 4 * SIZE if self.prepare == "allocate" else 0)
+        want = bytearray(size)
+        want[: self.before] = self.old()
+        want[self.pos : self.pos + self.size] = self.new()
+        return bytes(want)
+
+
+CASES = (
+    Case("new"),
+    Case("new, an odd length", size=TAIL),
+    Case("new, buffered", flags=0),
+    Case("over existing data", before=4 * SIZE, pos=SIZE),
+    Case("over existing data, odd place", before=4 * SIZE, pos=SIZE + 5, size=TAIL),
+    Case("over existing data, fdatasync", before=4 * SIZE, pos=SIZE, sync=os.fdatasync),
+    Case("appended", before=SIZE, pos=SIZE, call="copy_file_range"),
+    Case("appended, fdatasync", before=SIZE, pos=SIZE, sync=os.fdatasync),
+    Case("appended behind a part of a block", before=SIZE + 100, pos=SIZE + 100),
+    Case("preallocated", prepare="allocate", pos=SIZE),
+    Case("preallocated, fdatasync", prepare="allocate", pos=SIZE, sync=os.fdatasync),
+    Case("in a hole", before=65536, pos=SIZE, size=2 * SIZE),
+    Case("O_DSYNC, new", flags=os.O_DIRECT | os.O_DSYNC, sync=None),
+    Case("O_DSYNC, over existing data", before=4 * SIZE, pos=SIZE, flags=os.O_DIRECT | os.O_DSYNC, sync=None),
+    Case("O_DSYNC, preallocated", prepare="allocate", pos=SIZE, flags=os.O_DIRECT | os.O_DSYNC, sync=None),
+    Case("O_DSYNC, buffered, appended", before=SIZE, pos=SIZE, size=TAIL, flags=os.O_DSYNC, sync=None),
+    Case("O_SYNC by sendfile", flags=os.O_DIRECT | os.O_SYNC, sync=None, call="sendfile"),
+)
+
+
+def prepare(where):
+    """All that was before is on the disk, and so are the names."""
+    directory = os.open(where, os.O_RDONLY)
+    for case in CASES:
+        fd = os.open(f"{where}/{case.name}", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.write(fd, case.old())
+        if case.prepare == "allocate":
+            os.posix_fallocate(fd, 0, 4 * SIZE)
+        os.fsync(fd)
+        os.close(fd)
+    os.fsync(directory)
+    os.close(directory)
+    os.sync()
+
+
+def flushes():
+    """Of all disks with a cache that is written back."""
+    count = 0
+    for disk in os.listdir("/sys/block"):
+        with open(f"/sys/block/{disk}/queue/write_cache", encoding="ascii") as f:
+            if f.read() != "write back\n":
+                continue
+        with open(f"/sys/block/{disk}/stat", encoding="ascii") as f:
+            count += int(f.read().split()[15])
+    return count
+
+
+def move(case, buf, shift, fd):
+    if case.call == "splice":
+        everything(
+            lambda n: os.splice(buf.fd, fd, case.size - n, offset_src=shift + n, offset_dst=case.pos + n), case.size
+        )
+    elif case.call == "sendfile":
+        everything(lambda n: os.sendfile(fd, buf.fd, shift + n, case.size - n), case.size)
+    else:
+        everything(lambda n: os.copy_file_range(buf.fd, fd, case.size - n, shift + n, case.pos + n), case.size)
+
+
+def write_case(where, case):
+    # As far from a block in the buffer as in the file: the body goes directly.
+    shift = case.pos % 4096
+    buf = Buffer((shift + case.size + 4095) & ~4095)
+    buf.put(shift, case.new())
+    fd = os.open(f"{where}/{case.name}", os.O_RDWR | case.flags)
+    before = flushes()
+    move(case, buf, shift, fd)
+    if case.sync:
+        case.sync(fd)
+    # The disk here keeps what it was given, flushed or not; real ones do not. Where
+    # only data is written, O_DSYNC is a bit of the write itself, and not counted.
+    if flushes() == before and case.sync:
+        raise AssertionError(f"{where}, {case.name}: no disk was told to flush")
+    os.close(fd)
+    direct = buf.count("dio_write_bytes") > 0
+    if direct != (case.flags & os.O_DIRECT > 0):
+        raise AssertionError(f"{where}, {case.name}: not the way it was meant to go")
+    buf.close()
+
+
+def write(mark):
+    for where in PLACES:
+        prepare(place(where))
+    for where in PLACES:
+        for case in CASES:
+            write_case(place(where), case)
+    print("written", flush=True)
+    # Something is always under way when the power goes.
+    buf = Buffer(SIZE)
+    size = 0
+    while True:
+        for where in PLACES:
+            for name, flags in (("direct", os.O_DIRECT), ("buffered", 0)):
+                fd = os.open(f"{place(where)}/noise, {name}", os.O_RDWR | os.O_CREAT | flags, 0o644)
+                os.splice(buf.fd, fd, SIZE, offset_src=0, offset_dst=size)
+                os.close(fd)
+        size = (size + SIZE) % (64 * SIZE)
+        os.close(os.open(mark, os.O_CREAT | os.O_WRONLY))
+
+
+def verify_case(where, case):
+    with open(f"{where}/{case.name}", "rb") as f:
+        got = f.read()
+    want = case.after()
+    if len(got) != len(want):
+        raise AssertionError(f"{len(got)} bytes, not {len(want)}")
+    if got != want:
+        bad = next(i for i in range(len(got)) if got[i] != want[i])
+        raise AssertionError(f"another byte at {bad}")
+
+
+def whole(where, *command):
+    subprocess.run(["umount", place(where)], check=True)
+    subprocess.run([*command, os.environ[where + "_DEV"]], check=True, stdout=sys.stderr, timeout=120)
+
+
+def verify():
+    tap = Tap()
+    for where in PLACES:
+        for case in CASES:
+            tap.run(f"{where[4:].lower()}, {case.name}", verify_case, place(where), case)
+    tap.run("ext4 is consistent", whole, "DIO_EXT4", "e2fsck", "-fn")
+    tap.run("xfs is consistent", whole, "DIO_XFS", "xfs_repair", "-n")
+    tap.run("f2fs is consistent", whole, "DIO_F2FS", "fsck.f2fs", "--dry-run")
+    tap.end()
+
+
+if sys.argv[1] == "write":
+    write(sys.argv[2])
+else:
+    verify()
