@@ -26,11 +26,9 @@ FIXTURE(fail_nth)
 	int nth;
 };
 
-typedef FIXTURE_DATA(fail_nth) *fixture;
-
 /* Operations on a buffer; each returns 0 or -errno, and undoes what it did. */
 
-static int create_heap(fixture self)
+static int create_heap(FIXTURE_DATA(fail_nth) *self)
 {
 	int fd = dio_heap_alloc(SIZE, O_RDWR | O_CLOEXEC);
 
@@ -38,14 +36,14 @@ static int create_heap(fixture self)
 	return fd < 0 ? fd : close(fd);
 }
 
-static int create_udmabuf(fixture self)
+static int create_udmabuf(FIXTURE_DATA(fail_nth) *self)
 {
 	int fd = dio_udmabuf_create(self->memfd, SIZE);
 
 	return fd < 0 ? fd : close(fd);
 }
 
-static int map(fixture self)
+static int map(FIXTURE_DATA(fail_nth) *self)
 {
 	void *mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 self->buf.fd, 0);
@@ -53,7 +51,7 @@ static int map(fixture self)
 	return mem == MAP_FAILED ? -errno : munmap(mem, SIZE);
 }
 
-static int fault_in(fixture self)
+static int fault_in(FIXTURE_DATA(fail_nth) *self)
 {
 	void *mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 self->buf.fd, 0);
@@ -69,7 +67,7 @@ static int fault_in(fixture self)
 	return ret;
 }
 
-static int sync_for_cpu(fixture self)
+static int sync_for_cpu(FIXTURE_DATA(fail_nth) *self)
 {
 	struct dma_buf_sync sync = { DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW };
 	int ret = ioctl(self->buf.fd, DMA_BUF_IOCTL_SYNC, &sync);
@@ -81,7 +79,7 @@ static int sync_for_cpu(fixture self)
 }
 
 /* The kernel maps it for itself. */
-static int copy(fixture self)
+static int copy(FIXTURE_DATA(fail_nth) *self)
 {
 	loff_t in = 0, out = 0;
 	ssize_t ret = splice(self->buf.fd, &in, self->memfd, &out, SIZE, 0);
@@ -92,24 +90,61 @@ static int copy(fixture self)
 FIXTURE_VARIANT(fail_nth)
 {
 	const struct dio_exporter *exporter;
-	int (*operate)(fixture self);
+	int (*operate)(FIXTURE_DATA(fail_nth) *self);
 	bool may_not_fail;	/* nothing of it has to be allocated */
 };
 
-#define OF(name, operation, ...)					\
-FIXTURE_VARIANT_ADD(fail_nth, heap_##name) {				\
-	.exporter = &dio_heap, .operate = operation, __VA_ARGS__ };	\
-FIXTURE_VARIANT_ADD(fail_nth, udmabuf_##name) {				\
-	.exporter = &dio_udmabuf, .operate = operation, __VA_ARGS__ }
-
 FIXTURE_VARIANT_ADD(fail_nth, heap_create) {
-	.exporter = &dio_heap, .operate = create_heap };
+	.exporter = &dio_heap,
+	.operate = create_heap,
+};
+
 FIXTURE_VARIANT_ADD(fail_nth, udmabuf_create) {
-	.exporter = &dio_udmabuf, .operate = create_udmabuf };
-OF(map, map);
-OF(fault_in, fault_in);
-OF(sync, sync_for_cpu, .may_not_fail = true);
-OF(copy, copy);
+	.exporter = &dio_udmabuf,
+	.operate = create_udmabuf,
+};
+
+FIXTURE_VARIANT_ADD(fail_nth, heap_map) {
+	.exporter = &dio_heap,
+	.operate = map,
+};
+
+FIXTURE_VARIANT_ADD(fail_nth, udmabuf_map) {
+	.exporter = &dio_udmabuf,
+	.operate = map,
+};
+
+FIXTURE_VARIANT_ADD(fail_nth, heap_fault_in) {
+	.exporter = &dio_heap,
+	.operate = fault_in,
+};
+
+FIXTURE_VARIANT_ADD(fail_nth, udmabuf_fault_in) {
+	.exporter = &dio_udmabuf,
+	.operate = fault_in,
+};
+
+FIXTURE_VARIANT_ADD(fail_nth, heap_sync) {
+	.exporter = &dio_heap,
+	.operate = sync_for_cpu,
+	.may_not_fail = true,
+};
+
+FIXTURE_VARIANT_ADD(fail_nth, udmabuf_sync) {
+	.exporter = &dio_udmabuf,
+	.operate = sync_for_cpu,
+	.may_not_fail = true,
+};
+
+FIXTURE_VARIANT_ADD(fail_nth, heap_copy) {
+	.exporter = &dio_heap,
+	.operate = copy,
+};
+
+FIXTURE_VARIANT_ADD(fail_nth, udmabuf_copy) {
+	.exporter = &dio_udmabuf,
+	.operate = copy,
+};
 
 FIXTURE_SETUP(fail_nth)
 {

@@ -16,14 +16,13 @@
 
 #define TIMEOUT		120
 #define DISK		(320 * DIO_MIB)		/* the least that XFS takes */
-#define SIZE		(4 * DIO_MIB)
+#define SIZE		(1 * DIO_MIB)
 #define LEFT		0xa5
 
 FIXTURE(refused)
 {
 	char dir[DIO_NAME];
 	char node[DIO_NAME];
-	char path[2 * DIO_NAME];
 	struct dio_buf buf;
 	unsigned char *data;
 };
@@ -75,7 +74,6 @@ FIXTURE_SETUP(refused)
 	snprintf(self->dir, sizeof(self->dir), "/tmp/dmabuf-dio.XXXXXX");
 	ASSERT_NE(NULL, mkdtemp(self->dir));
 	ASSERT_EQ(0, mount(self->node, self->dir, variant->type, 0, NULL));
-	snprintf(self->path, sizeof(self->path), "%s/file", self->dir);
 
 	ASSERT_TRUE(dio_ready(_metadata, dio_buf_alloc(&self->buf, &dio_heap,
 						       SIZE)));
@@ -93,85 +91,83 @@ FIXTURE_TEARDOWN(refused)
 	free(self->data);
 }
 
-/* A file that is at least as long as what will be written, in one of many ways. */
-static int make_file(struct __test_metadata *_metadata, const char *path,
-		     bool allocate, off_t size)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_DIRECT | O_CLOEXEC,
-		      0600);
+/* What is there of a file before it is written: so much is allocated, and seen. */
+static const struct before {
+	const char *name;
+	off_t allocated, size;
+} files[] = {
+	{ "hole", 0, SIZE },
+	{ "preallocated", SIZE, SIZE },
+	{ "after the end", 0, 0 },
+	{ "preallocated after the end", SIZE, 0 },
+	{ "across the end", 0, SIZE / 2 },
+};
 
-	ASSERT_LE(0, fd);
-	if (allocate)
-		ASSERT_EQ(0, fallocate(fd, 0, 0, SIZE));
-	ASSERT_EQ(0, ftruncate(fd, size));
-	ASSERT_EQ(0, fsync(fd));
-	return fd;
+static int open_file(FIXTURE_DATA(refused) const *self,
+		     const struct before *file, int flags)
+{
+	char path[2 * DIO_NAME];
+
+	snprintf(path, sizeof(path), "%s/%s", self->dir, file->name);
+	return open(path, flags | O_CLOEXEC, 0600);
 }
 
-/* Nothing but zeroes, also where nobody remembers what was read before. */
-static void expect_zeroes(struct __test_metadata *_metadata,
-			  FIXTURE_DATA(refused) *self, const char *type)
+static void try_write(struct __test_metadata *_metadata,
+		      FIXTURE_DATA(refused) const *self,
+		      const struct before *file)
 {
-	size_t i;
-	int fd;
+	int fd = open_file(self, file, O_RDWR | O_CREAT | O_DIRECT);
 
-	ASSERT_EQ(0, umount(self->dir));
-	ASSERT_EQ(0, mount(self->node, self->dir, type, 0, NULL));
-	fd = open(self->path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	if (file->allocated)
+		ASSERT_EQ(0, fallocate(fd, 0, 0, file->allocated));
+	ASSERT_EQ(0, ftruncate(fd, file->size));
+	ASSERT_EQ(0, fsync(fd));
+	EXPECT_EQ(-EOPNOTSUPP, dio_splice(self->buf.fd, 0, fd, 0, SIZE))
+		TH_LOG("%s", file->name);
+	/* What is past the end is seen when the file grows. */
+	EXPECT_EQ(0, ftruncate(fd, SIZE));
+	close(fd);
+}
+
+static void expect_zeroes(struct __test_metadata *_metadata,
+			  FIXTURE_DATA(refused) const *self,
+			  const struct before *file)
+{
+	int fd = open_file(self, file, O_RDONLY);
+	size_t i;
+
 	ASSERT_LE(0, fd);
 	ASSERT_EQ((ssize_t)SIZE, read(fd, self->data, SIZE));
 	close(fd);
 	for (i = 0; i < SIZE && !self->data[i]; i++)
 		;
 	EXPECT_EQ(SIZE, i)
-		TH_LOG("%#x at %zu", self->data[i], i);
+		TH_LOG("%s: %#x at %zu", file->name, self->data[i], i);
 }
 
-static void try_write(struct __test_metadata *_metadata,
-		      FIXTURE_DATA(refused) *self, const char *type,
-		      bool allocate, off_t size)
-{
-	int fd = make_file(_metadata, self->path, allocate, size);
-
-	EXPECT_EQ(-EOPNOTSUPP, dio_splice(self->buf.fd, 0, fd, 0, SIZE));
-	/* What is past the end is seen when the file grows. */
-	EXPECT_EQ(0, ftruncate(fd, SIZE));
-	close(fd);
-	expect_zeroes(_metadata, self, type);
-}
-
-TEST_F_TIMEOUT(refused, hole, TIMEOUT)
-{
-	try_write(_metadata, self, variant->type, false, SIZE);
-}
-
-TEST_F_TIMEOUT(refused, preallocated, TIMEOUT)
-{
-	try_write(_metadata, self, variant->type, true, SIZE);
-}
-
-TEST_F_TIMEOUT(refused, after_the_end, TIMEOUT)
-{
-	try_write(_metadata, self, variant->type, false, 0);
-}
-
-TEST_F_TIMEOUT(refused, across_the_end, TIMEOUT)
-{
-	try_write(_metadata, self, variant->type, false, SIZE / 2);
-}
-
-/* And the file system is as good as before. */
-TEST_F_TIMEOUT(refused, copied_next, TIMEOUT)
+TEST_F_TIMEOUT(refused, leaves_no_trace, TIMEOUT)
 {
 	loff_t from = 0, to = 0;
-	int fd = make_file(_metadata, self->path, false, SIZE);
+	int fd;
+	size_t i;
 
-	EXPECT_EQ(-EOPNOTSUPP, dio_splice(self->buf.fd, 0, fd, 0, SIZE));
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		try_write(_metadata, self, &files[i]);
+
+	/* Nobody shall remember what was read before. */
+	ASSERT_EQ(0, umount(self->dir));
+	ASSERT_EQ(0, mount(self->node, self->dir, variant->type, 0, NULL));
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		expect_zeroes(_metadata, self, &files[i]);
+
+	/* And the file system is as good as before. */
+	fd = open_file(self, &files[0], O_RDWR | O_DIRECT);
+	ASSERT_LE(0, fd);
 	EXPECT_EQ((ssize_t)SIZE, splice(self->buf.fd, &from, fd, &to, SIZE, 0));
 	EXPECT_EQ(0, fsync(fd));
 	close(fd);
-
-	fd = open(self->path, O_RDONLY | O_CLOEXEC);
+	fd = open_file(self, &files[0], O_RDONLY);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ((ssize_t)SIZE, read(fd, self->data, SIZE));
 	close(fd);
