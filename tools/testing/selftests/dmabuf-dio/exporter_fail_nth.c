@@ -28,7 +28,7 @@ FIXTURE(fail_nth)
 
 /* Operations on a buffer; each returns 0 or -errno, and undoes what it did. */
 
-static int create_heap(FIXTURE_DATA(fail_nth) *self)
+static int create_heap(FIXTURE_DATA(fail_nth) const *self)
 {
 	int fd = dio_heap_alloc(SIZE, O_RDWR | O_CLOEXEC);
 
@@ -36,14 +36,14 @@ static int create_heap(FIXTURE_DATA(fail_nth) *self)
 	return fd < 0 ? fd : close(fd);
 }
 
-static int create_udmabuf(FIXTURE_DATA(fail_nth) *self)
+static int create_udmabuf(FIXTURE_DATA(fail_nth) const *self)
 {
 	int fd = dio_udmabuf_create(self->memfd, SIZE);
 
 	return fd < 0 ? fd : close(fd);
 }
 
-static int map(FIXTURE_DATA(fail_nth) *self)
+static int map(FIXTURE_DATA(fail_nth) const *self)
 {
 	void *mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 self->buf.fd, 0);
@@ -51,7 +51,7 @@ static int map(FIXTURE_DATA(fail_nth) *self)
 	return mem == MAP_FAILED ? -errno : munmap(mem, SIZE);
 }
 
-static int fault_in(FIXTURE_DATA(fail_nth) *self)
+static int fault_in(FIXTURE_DATA(fail_nth) const *self)
 {
 	void *mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 self->buf.fd, 0);
@@ -67,7 +67,7 @@ static int fault_in(FIXTURE_DATA(fail_nth) *self)
 	return ret;
 }
 
-static int sync_for_cpu(FIXTURE_DATA(fail_nth) *self)
+static int sync_for_cpu(FIXTURE_DATA(fail_nth) const *self)
 {
 	struct dma_buf_sync sync = { DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW };
 	int ret = ioctl(self->buf.fd, DMA_BUF_IOCTL_SYNC, &sync);
@@ -79,7 +79,7 @@ static int sync_for_cpu(FIXTURE_DATA(fail_nth) *self)
 }
 
 /* The kernel maps it for itself. */
-static int copy(FIXTURE_DATA(fail_nth) *self)
+static int copy(FIXTURE_DATA(fail_nth) const *self)
 {
 	loff_t in = 0, out = 0;
 	ssize_t ret = splice(self->buf.fd, &in, self->memfd, &out, SIZE, 0);
@@ -90,7 +90,7 @@ static int copy(FIXTURE_DATA(fail_nth) *self)
 FIXTURE_VARIANT(fail_nth)
 {
 	const struct dio_exporter *exporter;
-	int (*operate)(FIXTURE_DATA(fail_nth) *self);
+	int (*operate)(FIXTURE_DATA(fail_nth) const *self);
 	bool may_not_fail;	/* nothing of it has to be allocated */
 };
 
