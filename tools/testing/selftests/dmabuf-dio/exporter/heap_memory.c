@@ -241,7 +241,7 @@ TEST_F_TIMEOUT(heap, killed, TIMEOUT)
 		/* Well on its way, unless it has given up. */
 		info.si_pid = 0;
 		for (tries = 0; tries < 5000; tries++) {
-			if (before - mem_free() > (long)(32 * DIO_MIB))
+			if (before - mem_free() > (long)(256 * DIO_MIB))
 				break;
 			if (!waitid(P_PID, pid, &info,
 				    WEXITED | WNOHANG | WNOWAIT) && info.si_pid)
@@ -255,11 +255,11 @@ TEST_F_TIMEOUT(heap, killed, TIMEOUT)
 
 		for (tries = 0; tries < 300; tries++) {
 			lost = before - mem_free();
-			if (lost < (long)(16 * DIO_MIB))
+			if (lost < (long)(64 * DIO_MIB))
 				break;
 			usleep(10000);
 		}
-		EXPECT_GT((long)(16 * DIO_MIB), lost)
+		EXPECT_GT((long)(64 * DIO_MIB), lost)
 			TH_LOG("%ld bytes did not come back", lost);
 	}
 }
