@@ -107,7 +107,7 @@ boot() {
 	trap 'kill $boot_vm; boot_clean; exit 130' INT TERM HUP
 	if [ -n "${boot_cut:-}" ]; then
 		while [ ! -e "$boot_cut" ] && kill -0 "$boot_vm" 2>/dev/null; do sleep 0.1; done
-		kill -s KILL -- "-$boot_vm"
+		kill -s KILL -- "-$boot_vm" 2>/dev/null
 	fi
 	boot_rc=0
 	wait "$boot_vm" || boot_rc=$?
