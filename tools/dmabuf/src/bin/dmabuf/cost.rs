@@ -123,10 +123,7 @@ fn exporter(
     };
 
     drop(make()?);
-    add(
-        "allocate, free",
-        least(repeat, times, || make().map(drop))?,
-    );
+    add("allocate, free", least(repeat, times, || make().map(drop))?);
 
     let mut buf = make()?;
     add(
