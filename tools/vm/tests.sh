@@ -13,6 +13,22 @@ cd "$dir" || exit 1
 # The udmabuf test of the base wants 4 GiB of huge pages: on demand, since
 # others want the memory too.
 echo 2048 >/proc/sys/vm/nr_overcommit_hugepages
+# With LAB_PRESSURE memory is short: so many MiB are left, caches are dropped all
+# the time, and what the tests have is reclaimed when it is more than a few MiB.
+if [ -n "${LAB_PRESSURE:-}" ]; then
+	mount -o remount,size=100% /run/lab/tmp
+	free=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
+	head -c $((free - LAB_PRESSURE))M /dev/zero >/run/lab/tmp/hog
+	mkdir -p /run/lab/cgroup && mount -t cgroup2 none /run/lab/cgroup
+	echo +memory >/run/lab/cgroup/cgroup.subtree_control
+	mkdir /run/lab/cgroup/tests
+	echo 24M >/run/lab/cgroup/tests/memory.high
+	while sleep 0.2; do
+		echo 3 >/proc/sys/vm/drop_caches
+	done &
+	pressure=$!
+	echo $$ >/run/lab/cgroup/tests/cgroup.procs
+fi
 while IFS=: read -r collection program; do
 	log=$DIO_OUT/$(printf '%s' "$collection:$program" | tr '/ ' '--').tap
 	echo "$collection:$program"
@@ -23,6 +39,12 @@ while IFS=: read -r collection program; do
 		echo "exit status $?" >>"$log"
 	)
 done <"$DIO_OUT/list"
+if [ -n "${LAB_PRESSURE:-}" ]; then
+	kill "$pressure"
+	# Was it?
+	cat /run/lab/cgroup/tests/memory.events /proc/meminfo
+	grep -q '^high [1-9]' /run/lab/cgroup/tests/memory.events || echo "WARNING: memory was not short" >/dev/kmsg
+fi
 if [ -e /sys/kernel/debug/kmemleak ]; then
 	echo kmemleak
 	# Twice: an object may be on its way between two lists in the first.

@@ -3,7 +3,7 @@
  * Random transfers between files and dma-bufs in several threads, while the
  * files are written, mapped, cut and punched by others; and an exact model.
  *
- *	splice_stress [seconds] [seed]
+ *	splice_stress [seconds] [seed] [faults]
  *
  * A file is divided into regions. Each of the first ones belongs to a thread
  * that moves data between it and a part of a buffer, and knows each byte of
@@ -11,6 +11,10 @@
  * mappings; they know their bytes, too, and transfers read them now and then.
  * In the last one anything happens at any time; there each word has to be one
  * that somebody wrote there, or zero.
+ *
+ * With faults, memory runs out and bios fail while data is moved, and only then:
+ * the kernel can do all else that it is asked for. Each byte that a failed call
+ * was to move is what it was, or what it was to be; and no other one changes.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -21,6 +25,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,7 +65,8 @@ static unsigned char *held[ARRAY_SIZE(exporters)];
 
 static atomic_bool stop;
 static atomic_int bad;
-static atomic_long moves, bytes, wilds, shorts;
+static atomic_long moves, bytes, wilds, shorts, failures;
+static bool faults;
 static unsigned long long seed;
 
 /* What may go on beside the movers in a phase. */
@@ -122,6 +128,113 @@ static bool same(const char *what, const struct file *f, loff_t base,
 	return false;
 }
 
+/* ---- faults ---- */
+
+static const char *const fault_kinds[] = {
+	"failslab", "fail_page_alloc", "fail_make_request",
+};
+
+static int faults_set(const char *kind, const char *what, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", kind, what);
+	return dio_write_file(path, "%s", value);
+}
+
+static void faults_off(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fault_kinds); i++)
+		faults_set(fault_kinds[i], "probability", "0");
+}
+
+/* Of threads that ask for it only; bios to the disk of @fd only. */
+static int faults_on(int fd)
+{
+	static const char *const probability[] = { "1", "2", "4" };
+	char path[128];
+	struct stat st;
+	size_t i;
+	int ret, nth;
+
+	ret = dio_fault_open(&nth);
+	if (ret)
+		return ret;
+	close(nth);
+	atexit(faults_off);
+	for (i = 0; !ret && i < ARRAY_SIZE(fault_kinds); i++) {
+		ret = faults_set(fault_kinds[i], "task-filter", "Y");
+		if (!ret)
+			ret = faults_set(fault_kinds[i], "times", "-1");
+		if (!ret)
+			ret = faults_set(fault_kinds[i], "probability",
+					 probability[i]);
+	}
+	if (ret || fstat(fd, &st))
+		return ret ?: -errno;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/make-it-fail",
+		 major(st.st_dev), minor(st.st_dev));
+	return dio_write_file(path, "1");
+}
+
+/* From here on this thread, and the workers it starts, may fail; or not. */
+static void fault(bool on)
+{
+	static __thread int fd = -1;
+
+	if (!faults)
+		return;
+	if (fd < 0)
+		fd = open("/proc/thread-self/make-it-fail", O_RDWR | O_CLOEXEC);
+	if (pwrite(fd, on ? "1" : "0", 1, 0) != 1)
+		fail("make-it-fail: %s", strerror(errno));
+}
+
+/*
+ * A bio, an allocation, a page of the caller's that was shared with a child, and
+ * for io_uring a worker.
+ */
+static bool injected(ssize_t ret)
+{
+	if (!faults || (ret != -EIO && ret != -ENOMEM && ret != -EFAULT &&
+			ret != -ECANCELED))
+		return false;
+	atomic_fetch_add(&failures, 1);
+	return true;
+}
+
+static ssize_t move(const struct dio_call *call, int in, loff_t *off_in, int out,
+		    loff_t *off_out, size_t len)
+{
+	ssize_t ret;
+
+	fault(true);
+	ret = call->move(in, off_in, out, off_out, len, 0);
+	fault(false);
+	return ret;
+}
+
+/* After a failed call @model is told what there is, if it may be there. */
+static void settle(const char *what, const struct file *f, loff_t base,
+		   const unsigned char *got, unsigned char *model,
+		   const unsigned char *other, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (got[i] != model[i] && got[i] != other[i]) {
+			fail("%s (%s): at %#llx %02x, neither %02x nor %02x, of %zu bytes",
+			     what, f ? f->name : "buffer",
+			     (unsigned long long)base + i, got[i], model[i],
+			     other[i], len);
+			return;
+		}
+		model[i] = got[i];
+	}
+}
+
 /* ---- movers ---- */
 
 /* A position and length within @room: often aligned, often nearly so. */
@@ -140,7 +253,7 @@ static void shape(struct actor *a, size_t room, size_t *pos, size_t *off,
 
 /* All of it, as signals may come between. */
 static ssize_t move_all(struct actor *a, int rw, int fd, loff_t pos, int buf,
-			loff_t off, size_t len)
+			loff_t off, size_t len, bool *pieces)
 {
 	const struct dio_call *call;
 	size_t done = 0;
@@ -151,19 +264,23 @@ static ssize_t move_all(struct actor *a, int rw, int fd, loff_t pos, int buf,
 			call = dio_calls[below(a, 4)];
 		} while (call->out_position);
 		if (rw)
-			ret = call->move(buf, &off, fd, &pos, len - done, 0);
+			ret = move(call, buf, &off, fd, &pos, len - done);
 		else
-			ret = call->move(fd, &pos, buf, &off, len - done, 0);
+			ret = move(call, fd, &pos, buf, &off, len - done);
 		if (ret == -EINTR || ret == -ERESTART || ret == -EAGAIN)
 			continue;
+		if (injected(ret))
+			return ret;
 		if (ret <= 0) {
 			fail("%s: %zd after %zu of %zu bytes (%s)", call->name,
 			     ret, done, len, rw ? "write" : "read");
 			return ret;
 		}
 		done += ret;
-		if (done < len)
+		if (done < len) {
 			atomic_fetch_add(&shorts, 1);
+			*pieces = true;
+		}
 	}
 	return done;
 }
@@ -215,9 +332,9 @@ static void read_wild(struct actor *a, struct file *f, int b, size_t part)
 	memset(buf->map + off, 0, len);
 	memset(held[b] + off, 0, len);
 	dio_sync_end(buf, DMA_BUF_SYNC_WRITE);
-	ret = dio_calls[below(a, 2)]->move(below(a, 3) ? f->direct : f->plain,
-					   &pos, buf->fd, &off, len, 0);
-	if (ret < 0 && ret != -EINTR && ret != -EAGAIN)
+	ret = move(dio_calls[below(a, 2)], below(a, 3) ? f->direct : f->plain,
+		   &pos, buf->fd, &off, len);
+	if (ret < 0 && ret != -EINTR && ret != -EAGAIN && !injected(ret))
 		fail("wild read: %s", strerror(-ret));
 	if (dio_sync_start(buf, DMA_BUF_SYNC_READ))
 		return;
@@ -248,12 +365,24 @@ static void write_wild(struct actor *a, struct file *f, int b, size_t part)
 	memcpy(buf->map + part, held[b] + part, len);
 	dio_sync_end(buf, DMA_BUF_SYNC_WRITE);
 	pos = WILD * STRIDE + at;
-	ret = dio_calls[below(a, 2)]->move(buf->fd, &off,
-					   below(a, 3) ? f->direct : f->plain,
-					   &pos, len, 0);
-	if (ret < 0 && ret != -EINTR && ret != -EAGAIN)
+	ret = move(dio_calls[below(a, 2)], buf->fd, &off,
+		   below(a, 3) ? f->direct : f->plain, &pos, len);
+	if (ret < 0 && ret != -EINTR && ret != -EAGAIN && !injected(ret))
 		fail("wild write: %s", strerror(-ret));
 	atomic_fetch_add(&wilds, 1);
+}
+
+/*
+ * What was copied must not be lost by a later call that has to flush it, and
+ * fails. What was lost by the same call, after which it ended early, is not to be
+ * seen in the page cache.
+ */
+static void flush(struct file *f, int id)
+{
+	if (fdatasync(f->plain) && errno != EIO)
+		fail("fdatasync: %s", strerror(errno));
+	madvise(f->map + id * STRIDE, REGION, MADV_DONTNEED);
+	posix_fadvise(f->plain, id * STRIDE, REGION, POSIX_FADV_DONTNEED);
 }
 
 /* One random transfer, and a look at what it should have changed. */
@@ -265,7 +394,8 @@ static void move_once(struct actor *a)
 	size_t part = a->id * PART, pos, off, len;
 	unsigned char *model = f->model + a->id * REGION;
 	int fd = below(a, 4) ? f->direct : f->plain;
-	bool reopened = false;
+	bool reopened = false, pieces = false;
+	ssize_t ret;
 
 	if (going_on & CUTTERS && !below(a, 4)) {
 		if (below(a, 2))
@@ -284,14 +414,28 @@ static void move_once(struct actor *a)
 	}
 	shape(a, REGION, &pos, &off, &len);
 	off += part;
-	if (move_all(a, rw, fd, a->id * STRIDE + pos, bufs[b].fd, off, len) < 0)
+	ret = move_all(a, rw, fd, a->id * STRIDE + pos, bufs[b].fd, off, len,
+		       &pieces);
+	if (ret < 0 && !faults)
 		return;
+	if (faults && rw)
+		flush(f, a->id);
 	atomic_fetch_add(&moves, 1);
-	atomic_fetch_add(&bytes, len);
-	if (rw)
+	atomic_fetch_add(&bytes, ret < 0 ? 0 : len);
+	if (rw && faults && (ret < 0 || pieces)) {
+		if (pread(f->plain, got, REGION, a->id * STRIDE) == REGION)
+			settle("file after a failed write", f, a->id * STRIDE + pos,
+			       got + pos, model + pos, held[b] + off, len);
+	} else if (ret < 0) {
+		if (!dio_sync_start(&bufs[b], DMA_BUF_SYNC_READ))
+			settle("buffer after a failed read", NULL, off,
+			       bufs[b].map + off, held[b] + off, model + pos, len);
+		dio_sync_end(&bufs[b], DMA_BUF_SYNC_READ);
+	} else if (rw) {
 		memcpy(model + pos, held[b] + off, len);
-	else
+	} else {
 		memcpy(held[b] + off, model + pos, len);
+	}
 
 	if (dio_sync_start(&bufs[b], DMA_BUF_SYNC_READ))
 		return;
@@ -590,6 +734,7 @@ static void phase(const char *name, unsigned int what, unsigned long ms)
 	bytes = 0;
 	wilds = 0;
 	shorts = 0;
+	failures = 0;
 	bad = 0;
 	phases++;
 	for (i = 0; i < MOVERS; i++) {
@@ -613,9 +758,11 @@ static void phase(const char *name, unsigned int what, unsigned long ms)
 	for (i = 0; i < MOVERS; i++)
 		pthread_join(movers[i].thread, NULL);
 	compare_all();
-	ksft_test_result(!bad, "%s: %ld transfers, %ld KiB, %ld in the wild, %ld short\n",
+	if (faults && !failures)
+		fail("nothing failed");
+	ksft_test_result(!bad, "%s: %ld transfers, %ld KiB, %ld in the wild, %ld short, %ld failed\n",
 			 name, (long)moves, (long)(bytes / DIO_KIB),
-			 (long)wilds, (long)shorts);
+			 (long)wilds, (long)shorts, (long)failures);
 }
 
 int main(int argc, char **argv)
@@ -630,6 +777,11 @@ int main(int argc, char **argv)
 	sigaction(SIGUSR1, &action, NULL);
 	dio_places_make();
 	ret = set_up();
+	if (!ret && argc > 3 && !strcmp(argv[3], "faults")) {
+		faults = true;
+		sync();
+		ret = faults_on(files[0].plain);
+	}
 	if (ret == DIO_SKIP)
 		ksft_exit_skip("%s\n", dio_reason());
 	if (ret)
@@ -639,6 +791,11 @@ int main(int argc, char **argv)
 	phase("with writers", WRITERS, ms / 5);
 	phase("with cutters", CUTTERS, ms / 5);
 	phase("with signals", WRITERS | SIGNALS, ms / 5);
-	phase("with everything", WRITERS | CUTTERS | SIGNALS | CLOSERS, ms / 5);
+	/*
+	 * A signal needs a page of the stack, which a child may share, and kills when
+	 * there is no memory for it.
+	 */
+	phase("with everything", WRITERS | CUTTERS | CLOSERS |
+	      (faults ? 0 : SIGNALS), ms / 5);
 	ksft_finished();
 }
