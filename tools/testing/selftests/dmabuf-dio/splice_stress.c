@@ -53,7 +53,7 @@ static const struct dio_exporter *const exporters[] = { &dio_heap, &dio_udmabuf 
 
 struct file {
 	const char *name;
-	int plain, direct;
+	int plain, direct, sync[MOVERS];
 	unsigned char *map;
 	unsigned char *model;		/* of all regions but the wild one */
 };
@@ -253,7 +253,7 @@ static void shape(struct actor *a, size_t room, size_t *pos, size_t *off,
 
 /* All of it, as signals may come between. */
 static ssize_t move_all(struct actor *a, int rw, int fd, loff_t pos, int buf,
-			loff_t off, size_t len, bool *pieces)
+			loff_t off, size_t len, bool *unsure)
 {
 	const struct dio_call *call;
 	size_t done = 0;
@@ -279,7 +279,7 @@ static ssize_t move_all(struct actor *a, int rw, int fd, loff_t pos, int buf,
 		done += ret;
 		if (done < len) {
 			atomic_fetch_add(&shorts, 1);
-			*pieces = true;
+			*unsure = true;
 		}
 	}
 	return done;
@@ -374,15 +374,18 @@ static void write_wild(struct actor *a, struct file *f, int b, size_t part)
 
 /*
  * What was copied must not be lost by a later call that has to flush it, and
- * fails. What was lost by the same call, after which it ended early, is not to be
- * seen in the page cache.
+ * fails. What was lost by the same call is not to be seen in the page cache; and
+ * as for any file, it is fdatasync() that says so. It tells each open file once.
  */
-static void flush(struct file *f, int id)
+static bool lost(struct file *f, int id)
 {
-	if (fdatasync(f->plain) && errno != EIO)
+	bool failed = fdatasync(f->sync[id]);
+
+	if (failed && errno != EIO)
 		fail("fdatasync: %s", strerror(errno));
 	madvise(f->map + id * STRIDE, REGION, MADV_DONTNEED);
 	posix_fadvise(f->plain, id * STRIDE, REGION, POSIX_FADV_DONTNEED);
+	return failed;
 }
 
 /* One random transfer, and a look at what it should have changed. */
@@ -394,7 +397,7 @@ static void move_once(struct actor *a)
 	size_t part = a->id * PART, pos, off, len;
 	unsigned char *model = f->model + a->id * REGION;
 	int fd = below(a, 4) ? f->direct : f->plain;
-	bool reopened = false, pieces = false;
+	bool reopened = false, unsure = false;
 	ssize_t ret;
 
 	if (going_on & CUTTERS && !below(a, 4)) {
@@ -415,14 +418,14 @@ static void move_once(struct actor *a)
 	shape(a, REGION, &pos, &off, &len);
 	off += part;
 	ret = move_all(a, rw, fd, a->id * STRIDE + pos, bufs[b].fd, off, len,
-		       &pieces);
+		       &unsure);
 	if (ret < 0 && !faults)
 		return;
-	if (faults && rw)
-		flush(f, a->id);
+	if (faults && rw && lost(f, a->id))
+		unsure = true;
 	atomic_fetch_add(&moves, 1);
 	atomic_fetch_add(&bytes, ret < 0 ? 0 : len);
-	if (rw && faults && (ret < 0 || pieces)) {
+	if (rw && faults && (ret < 0 || unsure)) {
 		if (pread(f->plain, got, REGION, a->id * STRIDE) == REGION)
 			settle("file after a failed write", f, a->id * STRIDE + pos,
 			       got + pos, model + pos, held[b] + off, len);
@@ -639,6 +642,11 @@ static int set_up(void)
 		f->direct = dio_reopen(f->plain, O_RDWR | O_DIRECT);
 		if (f->direct < 0)
 			return f->direct;
+		for (j = 0; j < MOVERS; j++) {
+			f->sync[j] = dio_reopen(f->plain, O_RDWR);
+			if (f->sync[j] < 0)
+				return f->sync[j];
+		}
 		f->model = malloc(size);
 		if (!f->model)
 			return -ENOMEM;
@@ -771,14 +779,19 @@ int main(int argc, char **argv)
 	struct sigaction action = { .sa_handler = ignore };
 	int ret;
 
+	faults = argc > 3 && !strcmp(argv[3], "faults");
+	/* A thread without rseq is not killed when it has no page for its state. */
+	if (faults && !getenv("GLIBC_TUNABLES")) {
+		setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
+		execv("/proc/self/exe", argv);
+	}
 	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : dio_random() % 1000000;
 	ksft_print_header();
 	ksft_print_msg("seed %llu\n", seed);
 	sigaction(SIGUSR1, &action, NULL);
 	dio_places_make();
 	ret = set_up();
-	if (!ret && argc > 3 && !strcmp(argv[3], "faults")) {
-		faults = true;
+	if (!ret && faults) {
 		sync();
 		ret = faults_on(files[0].plain);
 	}
@@ -791,10 +804,7 @@ int main(int argc, char **argv)
 	phase("with writers", WRITERS, ms / 5);
 	phase("with cutters", CUTTERS, ms / 5);
 	phase("with signals", WRITERS | SIGNALS, ms / 5);
-	/*
-	 * A signal needs a page of the stack, which a child may share, and kills when
-	 * there is no memory for it.
-	 */
+	/* A signal needs a page of the stack, and kills when a child shares that. */
 	phase("with everything", WRITERS | CUTTERS | CLOSERS |
 	      (faults ? 0 : SIGNALS), ms / 5);
 	ksft_finished();
