@@ -55,7 +55,7 @@ static int ring_make(void)
 	struct io_uring_params p = {};
 	size_t sq, cq, size;
 	char *map;
-	int fd;
+	int fd, ret;
 
 	if (ring.fd >= 0)
 		return 0;
@@ -71,10 +71,14 @@ static int ring_make(void)
 	ring.sqe = mmap(NULL, p.sq_entries * sizeof(*ring.sqe),
 			PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
 			IORING_OFF_SQES);
-	if (map == MAP_FAILED || ring.sqe == MAP_FAILED ||
-	    !(p.features & IORING_FEAT_SINGLE_MMAP)) {
+	ret = 0;
+	if (map == MAP_FAILED || ring.sqe == MAP_FAILED)
+		ret = -errno;
+	else if (!(p.features & IORING_FEAT_SINGLE_MMAP))
+		ret = -EOPNOTSUPP;
+	if (ret) {
 		close(fd);
-		return -EOPNOTSUPP;
+		return ret;
 	}
 	ring.sq_tail = (void *)(map + p.sq_off.tail);
 	ring.sq_mask = (void *)(map + p.sq_off.ring_mask);
@@ -117,10 +121,15 @@ static ssize_t move_io_uring(int in, loff_t *off_in, int out, loff_t *off_out,
 	while (__atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE) == head) {
 		ret = syscall(__NR_io_uring_enter, ring.fd, submit, 1,
 			      IORING_ENTER_GETEVENTS, NULL, 0);
-		if (ret >= 0)
+		if (ret >= 0) {
 			submit -= ret;
-		else if (errno != EINTR && errno != EAGAIN)
-			return -errno;
+		} else if (errno != EINTR && errno != EAGAIN) {
+			ret = -errno;
+			/* What was not taken must not go with the next one */
+			__atomic_store_n(ring.sq_tail, tail + 1 - submit,
+					 __ATOMIC_RELEASE);
+			return ret;
+		}
 	}
 	ret = ring.cqe[head & *ring.cq_mask].res;
 	__atomic_store_n(ring.cq_head, head + 1, __ATOMIC_RELEASE);
