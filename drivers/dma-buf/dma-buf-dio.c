@@ -25,6 +25,7 @@
  *
  * No fence is published, as there is no bound on the time that a disk takes.
  */
+#include <kunit/visibility.h>
 #include <linux/dma-buf-dio.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
@@ -92,7 +93,7 @@ struct dma_buf_dio_dev *dma_buf_dio_dev_alloc(struct device *dev)
 	INIT_LIST_HEAD(&ddev->maps);
 	return ddev;
 }
-EXPORT_SYMBOL_NS_GPL(dma_buf_dio_dev_alloc, "DMA_BUF");
+EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_dev_alloc);
 
 static void dma_buf_dio_dev_release(struct kref *kref)
 {
@@ -113,7 +114,7 @@ void dma_buf_dio_dev_put(struct dma_buf_dio_dev *ddev)
 	if (ddev)
 		kref_put(&ddev->kref, dma_buf_dio_dev_release);
 }
-EXPORT_SYMBOL_NS_GPL(dma_buf_dio_dev_put, "DMA_BUF");
+EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_dev_put);
 
 /* The exporter holds the reservation lock. */
 static void dma_buf_dio_invalidate(struct dma_buf_attachment *attach)
@@ -332,7 +333,7 @@ void dma_buf_dio_dev_kill(struct dma_buf_dio_dev *ddev)
 	}
 	up_write(&ddev->sem);
 }
-EXPORT_SYMBOL_NS_GPL(dma_buf_dio_dev_kill, "DMA_BUF");
+EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_dev_kill);
 
 /**
  * dma_buf_dio_find_map - look up the map of a buffer for a device
@@ -354,7 +355,7 @@ struct dma_buf_dio_map *dma_buf_dio_find_map(struct dma_buf_dio *dio,
 			return READ_ONCE(map->segs) ? map : NULL;
 	return NULL;
 }
-EXPORT_SYMBOL_NS_GPL(dma_buf_dio_find_map, "DMA_BUF");
+EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_find_map);
 
 /**
  * dma_buf_dio_get_map - look up the map of a buffer for a device, or make it
@@ -401,7 +402,7 @@ out_unlock:
 	mutex_unlock(&dio->lock);
 	return map;
 }
-EXPORT_SYMBOL_NS_GPL(dma_buf_dio_get_map, "DMA_BUF");
+EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_get_map);
 
 /**
  * dma_buf_dio_want_map - ask the driver of a transfer for a map
@@ -419,7 +420,7 @@ void dma_buf_dio_want_map(struct dma_buf_dio *dio,
 	kref_get(&ddev->kref);
 	dma_buf_dio_dev_put(xchg(&dio->want, ddev));
 }
-EXPORT_SYMBOL_NS_GPL(dma_buf_dio_want_map, "DMA_BUF");
+EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_want_map);
 
 /**
  * dma_buf_dio_unmap - unmap a dma-buf everywhere
@@ -468,7 +469,7 @@ struct dma_buf_dio *dma_buf_dio_open(struct dma_buf *dmabuf,
 	INIT_LIST_HEAD(&dio->maps);
 	return dio;
 }
-EXPORT_SYMBOL_NS_GPL(dma_buf_dio_open, "DMA_BUF");
+EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_open);
 
 /**
  * dma_buf_dio_close - unmap a dma-buf everywhere and free the object
@@ -483,7 +484,7 @@ void dma_buf_dio_close(struct dma_buf_dio *dio)
 	mutex_destroy(&dio->lock);
 	kfree(dio);
 }
-EXPORT_SYMBOL_NS_GPL(dma_buf_dio_close, "DMA_BUF");
+EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_close);
 
 static bool dma_buf_dio_revoked(struct dma_buf_dio *dio)
 {

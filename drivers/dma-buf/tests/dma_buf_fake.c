@@ -406,3 +406,4 @@ struct device *dma_buf_fake_iommu_device(struct kunit *test)
 MODULE_DESCRIPTION("KUnit tests for direct I/O between files and dma-bufs");
 MODULE_LICENSE("GPL");
 MODULE_IMPORT_NS("DMA_BUF");
+MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");

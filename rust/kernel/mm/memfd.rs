@@ -239,8 +239,13 @@ impl PinnedFolios {
 
         // The first folio may begin before `offset`, the last one may end behind the last page.
         let mut left = pages;
+        let single = pinned as usize == pages;
         Ok(self.0[old..].iter().map_while(move |folio| {
-            let pages = left.min((folio.size() - skip) >> PAGE_SHIFT);
+            let pages = if single {
+                1
+            } else {
+                left.min((folio.size() - skip) >> PAGE_SHIFT)
+            };
             let addr = folio.addr() + skip as PhysAddr;
 
             skip = 0;
