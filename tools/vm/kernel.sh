@@ -4,7 +4,8 @@
 # Builds kernels of the series: "plain" (gcc) is what measurements and most
 # tests boot, "rust" is the same with the Rust exporters in place of those in C,
 # "debug" (clang) is that with every checker that the tests can stand, "base" is
-# "plain" without the series, "uml" is configured and run by kunit.py.
+# "plain" without the series, "module" is "rust" with modules of what can be one,
+# "uml" is configured and run by kunit.py.
 
 kernel_jobs=$(nproc)
 
@@ -34,7 +35,8 @@ kernel_tip() {
 kernel_fragments() {
 	echo "$repo/tools/vm/vm.config"
 	kernel_kunitconfigs
-	case $1 in rust|debug) echo "$repo/tools/vm/rust.config" ;; esac
+	case $1 in rust|module|debug) echo "$repo/tools/vm/rust.config" ;; esac
+	[ "$1" != module ] || echo "$repo/tools/vm/module.config"
 	[ "$1" = debug ] || return 0
 	echo "$src/tools/testing/selftests/dmabuf-dio/config"
 	echo "$repo/tools/vm/debug.config"
@@ -46,10 +48,10 @@ kernel_kunitconfigs() {
 	git -C "$src" diff --no-renames --diff-filter=A --name-only "$base" HEAD -- '*.kunitconfig' | sed "s|^|$src/|"
 }
 
-# "rust" differs from "plain" in a few objects, and shares all others.
+# "rust" and "module" differ from "plain" in a few objects, and share all others.
 kernel_obj() {
 	case $1 in
-	rust) echo "$base_dir/obj-plain" ;;
+	rust|module) echo "$base_dir/obj-plain" ;;
 	*) echo "$base_dir/obj-$1" ;;
 	esac
 }
@@ -98,11 +100,12 @@ kernel_build_here() {
 		[ -e "$base_dir/src-base" ] || git -C "$src" worktree add -q -f --detach "$base_dir/src-base" "$base" || return 1
 		src=$base_dir/src-base
 	fi
-	base_checkout "$2" && kernel_config "$1" && kernel_make "$1" bzImage
+	base_checkout "$2" && kernel_config "$1" && kernel_make "$1" bzImage || return 1
+	[ "$1" != module ] || kernel_make "$1" modules
 }
 
 # kernel_get VARIANT: builds it unless it is there, and sets $kernel, the
-# directory with its bzImage and config.  Kept by content: going back to what
+# directory with its bzImage, config and modules.  Kept by content: going back to what
 # was built before costs nothing.
 kernel_get() {
 	need_build || return 1
@@ -126,6 +129,7 @@ kernel_get() {
 		step "kernel ($1)" kernel_build_here "$1" "$kernel_commit" || exit 1
 		mkdir -p "$kernel" &&
 			obj=$(kernel_obj "$1") && cp "$obj/.config" "$kernel/config" &&
+			{ [ "$1" != module ] || find "$obj/drivers" -name '*.ko' -exec cp {} "$kernel" ';'; } &&
 			cp "$obj/arch/x86/boot/bzImage" "$kernel/bzImage.new" &&
 			mv "$kernel/bzImage.new" "$kernel/bzImage"
 	) || return 1

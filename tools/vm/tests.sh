@@ -29,6 +29,9 @@ if [ -n "${LAB_PRESSURE:-}" ]; then
 	pressure=$!
 	echo $$ >/run/lab/cgroup/tests/cgroup.procs
 fi
+for module in ${DIO_MODULES:+"$DIO_MODULES"/*.ko}; do
+	insmod "$module" || echo "WARNING: insmod $module" >/dev/kmsg
+done
 while IFS=: read -r collection program; do
 	log=$DIO_OUT/$(printf '%s' "$collection:$program" | tr '/ ' '--').tap
 	echo "$collection:$program"
