@@ -3,7 +3,8 @@
 #
 # Builds kernels of the series: "plain" (gcc) is what measurements and most
 # tests boot, "rust" is the same with the Rust exporters in place of those in C,
-# "debug" (clang) is that with every checker that the tests can stand, "base" is
+# "debug" (clang) is that with every checker that the tests can stand, and "race"
+# with the one that goes with no other; "base" is
 # "plain" without the series, "module" is "rust" with modules of what can be one,
 # "uml" is configured and run by kunit.py.
 
@@ -35,8 +36,8 @@ kernel_tip() {
 kernel_fragments() {
 	echo "$repo/tools/vm/vm.config"
 	kernel_kunitconfigs
-	case $1 in rust|module|debug) echo "$repo/tools/vm/rust.config" ;; esac
-	[ "$1" != module ] || echo "$repo/tools/vm/module.config"
+	case $1 in rust|module|race|debug) echo "$repo/tools/vm/rust.config" ;; esac
+	case $1 in module|race) echo "$repo/tools/vm/$1.config" ;; esac
 	[ "$1" = debug ] || return 0
 	echo "$src/tools/testing/selftests/dmabuf-dio/config"
 	echo "$repo/tools/vm/debug.config"
@@ -58,7 +59,7 @@ kernel_obj() {
 
 kernel_make() {
 	case $1 in
-	debug) set -- "$@" "LLVM=-$llvm" ;;
+	race|debug) set -- "$@" "LLVM=-$llvm" ;;
 	esac
 	obj=$(kernel_obj "$1")
 	shift
