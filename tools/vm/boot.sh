@@ -64,7 +64,7 @@ boot() {
 
 	set -- --kimg "$boot_kernel" --mods none --disable-kvm --disable-microvm --force-9p \
 		--memory "${boot_memory:-6G}" --rwdir "$boot_dir" \
-		--kopt console=hvc0 --kopt "loglevel=${boot_loglevel:-7}" --kopt panic=-1
+		--kopt memmap=64M!512M --kopt console=hvc0 --kopt "loglevel=${boot_loglevel:-7}" --kopt panic=-1
 	# Before the virtio console is there, messages go to the serial port only.
 	[ -z "${boot_show:-}" ] || set -- "$@" --show-boot-console
 	for option in ${boot_cmdline:-}; do

@@ -29,4 +29,5 @@ DIO_EXT4=/mnt/ext4 DIO_XFS=/mnt/xfs DIO_F2FS=/mnt/f2fs
 mount -t ext4 "$DIO_EXT4_DEV" "$DIO_EXT4" && mount -t xfs "$DIO_XFS_DEV" "$DIO_XFS" &&
 	mount -t f2fs "$DIO_F2FS_DEV" "$DIO_F2FS" ||
 	echo "lab: the test disks cannot be mounted" >&2
-export DIO_EXT4 DIO_XFS DIO_F2FS DIO_EXT4_DEV DIO_XFS_DEV DIO_F2FS_DEV DIO_RAW DIO_RAW_4K DIO_RAW_PRP DIO_VICTIM
+[ -b /dev/pmem0 ] && DIO_PMEM=/dev/pmem0
+export DIO_PMEM DIO_EXT4 DIO_XFS DIO_F2FS DIO_EXT4_DEV DIO_XFS_DEV DIO_F2FS_DEV DIO_RAW DIO_RAW_4K DIO_RAW_PRP DIO_VICTIM

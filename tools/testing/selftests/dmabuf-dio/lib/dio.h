@@ -111,6 +111,7 @@ int dio_count(int fd, struct dio_counters *counters);
  *   DIO_RAW             a disk, with SGLs if it is NVMe
  *   DIO_RAW_PRP         a disk that takes PRPs only
  *   DIO_RAW_4K          a disk with logical blocks of 4 KiB
+ *   DIO_PMEM            persistent memory, for a file system with DAX
  *   DIO_VICTIM          an NVMe disk to be taken away (splice_removal)
  *
  * What is on the disks will be overwritten. DIO_RAW should have 256 MiB for the
@@ -126,7 +127,7 @@ struct dio_backing {
 #define DIO_PAIR(from, to)	.backing = &dio_##from, .exporter = &dio_##to
 
 extern const struct dio_backing dio_ext4, dio_xfs, dio_f2fs;
-extern const struct dio_backing dio_raw, dio_raw_prp, dio_raw_4k;
+extern const struct dio_backing dio_raw, dio_raw_prp, dio_raw_4k, dio_pmem;
 extern const struct dio_backing *const dio_backings[];	/* ends with NULL */
 
 struct dio_src {
@@ -242,7 +243,7 @@ struct dio_place {
 extern struct dio_place dio_on_ext4, dio_on_xfs, dio_on_f2fs;
 extern struct dio_place dio_on_raw, dio_on_raw_4k;
 extern struct dio_place dio_on_tmpfs, dio_on_memfd, dio_on_btrfs;
-extern struct dio_place dio_on_overlay, dio_on_loop;
+extern struct dio_place dio_on_dax, dio_on_overlay, dio_on_loop;
 extern struct dio_place *const dio_places[];		/* ends with NULL */
 
 #define DIO_LOOP_SIZE	(256 * DIO_KIB)	/* of dio_on_loop */

@@ -80,6 +80,14 @@ static int make_btrfs(struct dio_place *place)
 	return ret ?: make_mount(node, place, "btrfs", NULL);
 }
 
+static int make_dax(struct dio_place *place)
+{
+	const char *device = getenv(place->backing->env);
+	int ret = dio_run("mkfs.ext4 -q -F -b 4096 -O ^has_journal %s", device);
+
+	return ret ?: make_mount(device, place, "ext4", "dax=always");
+}
+
 static int make_overlay(struct dio_place *place)
 {
 	char options[512];
@@ -126,13 +134,14 @@ PLACE(raw_4k, "raw 4k", &dio_raw_4k, make_named, true, true);
 PLACE(tmpfs, "tmpfs", NULL, make_tmpfs, false, false);
 PLACE(memfd, "memfd", NULL, make_memfd, false, false);
 PLACE(btrfs, "btrfs", NULL, make_btrfs, false, false);
+PLACE(dax, "DAX", &dio_pmem, make_dax, false, false);
 PLACE(overlay, "overlayfs", &dio_ext4, make_overlay, false, false);
 PLACE(loop, "loop", &dio_ext4, make_loop_device, false, true);
 
 struct dio_place *const dio_places[] = {
 	&dio_on_ext4, &dio_on_xfs, &dio_on_f2fs, &dio_on_raw, &dio_on_raw_4k,
-	&dio_on_tmpfs, &dio_on_memfd, &dio_on_btrfs, &dio_on_overlay,
-	&dio_on_loop, NULL
+	&dio_on_tmpfs, &dio_on_memfd, &dio_on_btrfs, &dio_on_dax,
+	&dio_on_overlay, &dio_on_loop, NULL
 };
 
 static int make(struct dio_place *place)

@@ -23,6 +23,7 @@ const struct dio_backing dio_f2fs = { "f2fs", "DIO_F2FS", true };
 const struct dio_backing dio_raw = { "raw", "DIO_RAW" };
 const struct dio_backing dio_raw_prp = { "raw PRP", "DIO_RAW_PRP" };
 const struct dio_backing dio_raw_4k = { "raw 4k", "DIO_RAW_4K" };
+const struct dio_backing dio_pmem = { "pmem", "DIO_PMEM" };
 
 const struct dio_backing *const dio_backings[] = {
 	&dio_ext4, &dio_xfs, &dio_raw, &dio_raw_prp, &dio_raw_4k, NULL
