@@ -191,29 +191,12 @@ ssize_t dma_buf_splice_read(struct file *mem, loff_t *ppos,
 ssize_t dma_buf_splice_write(struct pipe_inode_info *pipe, struct file *mem,
 			     loff_t *ppos, size_t len, unsigned int flags);
 #else
-static inline struct dma_buf_dio_dev *dma_buf_dio_dev_alloc(struct device *dev)
-{
-	return NULL;
-}
-
 static inline void dma_buf_dio_dev_kill(struct dma_buf_dio_dev *ddev)
 {
 }
 
 static inline void dma_buf_dio_dev_put(struct dma_buf_dio_dev *ddev)
 {
-}
-
-static inline struct dma_buf_dio_map *
-dma_buf_dio_find_map(struct dma_buf_dio *dio, struct dma_buf_dio_dev *ddev)
-{
-	return NULL;
-}
-
-static inline struct dma_buf_dio_map *
-dma_buf_dio_get_map(struct dma_buf_dio *dio, struct dma_buf_dio_dev *ddev)
-{
-	return ERR_PTR(-EOPNOTSUPP);
 }
 #endif /* CONFIG_DMA_SHARED_BUFFER */
 

@@ -59,6 +59,23 @@ pub trait Heap: Sized + Send + Sync + 'static {
 }
 
 /// Returns whether the memory of heaps is to be accounted to the control group that allocates it.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{
+///     alloc::Flags,
+///     dma_buf::heap, //
+/// };
+///
+/// fn flags() -> Flags {
+///     if heap::mem_accounting() {
+///         GFP_HIGHUSER | __GFP_ACCOUNT
+///     } else {
+///         GFP_HIGHUSER
+///     }
+/// }
+/// ```
 pub fn mem_accounting() -> bool {
     // SAFETY: The parameter can be set only on the command line.
     unsafe { ptr::read(&raw const bindings::mem_accounting) }

@@ -23,6 +23,21 @@ use crate::{
 
 /// A range of physical memory.
 ///
+/// # Examples
+///
+/// ```
+/// use kernel::{
+///     dma_buf::PhysRange,
+///     page::PAGE_SIZE, //
+/// };
+///
+/// // SAFETY: These are whole pages.
+/// let range = unsafe { PhysRange::new(0, 2 * PAGE_SIZE) };
+///
+/// assert_eq!(range.addr(), 0);
+/// assert_eq!(range.len(), 2 * PAGE_SIZE);
+/// ```
+///
 /// # Invariants
 ///
 /// Address and length are multiples of the page size, and the length is not 0.
@@ -198,6 +213,34 @@ impl Drop for PageMemory {
 /// Pages that a confidential guest shares with its host, not encrypted.
 ///
 /// Where memory is never encrypted, these are just pages.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{
+///     dma::attrs::DMA_ATTR_CC_SHARED,
+///     dma_buf::{
+///         Memory,
+///         PageMemory,
+///         SharedPageMemory, //
+///     },
+///     page::{
+///         PageBlock,
+///         PAGE_SIZE, //
+///     }, //
+/// };
+///
+/// # if cfg!(CONFIG_HIGHMEM) {
+/// #     return Ok(());
+/// # }
+/// let mut memory = PageMemory::new();
+/// memory.push(PageBlock::alloc(GFP_KERNEL | __GFP_COMP, 1)?, GFP_KERNEL)?;
+///
+/// let memory = SharedPageMemory::new(memory)?;
+/// assert_eq!(memory.ranges()[0].len(), 2 * PAGE_SIZE);
+/// assert!(memory.attrs().contains(DMA_ATTR_CC_SHARED));
+/// # Ok::<(), Error>(())
+/// ```
 pub struct SharedPageMemory(PageMemory);
 
 impl SharedPageMemory {

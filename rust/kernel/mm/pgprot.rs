@@ -5,6 +5,21 @@
 use crate::bindings;
 
 /// How pages are mapped: who may access them, and with which attributes of caches and encryption.
+///
+/// # Examples
+///
+/// What user space maps of memory that is shared with the host of a confidential guest.
+///
+/// ```
+/// use kernel::mm::{
+///     pgprot::PgProt,
+///     virt::VmaRef, //
+/// };
+///
+/// fn shared_prot(vma: &VmaRef) -> PgProt {
+///     vma.page_prot().decrypted()
+/// }
+/// ```
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct PgProt(bindings::pgprot_t);
