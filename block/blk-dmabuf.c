@@ -15,6 +15,7 @@
  *    queue; only by size at any queue above.
  *  - clone: shares the buffer.
  *  - integrity, inline encryption: refused, both may look at the data.
+ *  - writes to zones: refused, as they cannot be tried again.
  *
  * The map is in place before the queue's usage counter is taken, and ends only
  * when no I/O is in flight.  Everything here that uses it is in between.
@@ -37,10 +38,17 @@ int blk_dmabuf_init_disk(struct gendisk *disk)
 	return disk->dmabuf_dev ? 0 : -ENOMEM;
 }
 
-static bool blk_dmabuf_supported(struct block_device *bdev)
+/*
+ * Metadata is made from the data; and a bio that is refused late, or retried,
+ * would leave the write pointer of a zone where nobody expects it.
+ */
+static bool blk_dmabuf_supported(struct bio *bio)
 {
+	struct block_device *bdev = bio->bi_bdev;
+
 	return (bdev_limits(bdev)->features & BLK_FEAT_DMABUF) &&
-	       !blk_get_integrity(bdev->bd_disk);
+	       !blk_get_integrity(bdev->bd_disk) &&
+	       !(op_is_write(bio_op(bio)) && bdev_is_zoned(bdev));
 }
 
 /**
@@ -77,7 +85,7 @@ int blk_dmabuf_bio_set_checked(struct bio *bio, struct iov_iter *iter,
 			       unsigned int mem_align_mask,
 			       unsigned int len_align_mask)
 {
-	if (!blk_dmabuf_supported(bio->bi_bdev))
+	if (!blk_dmabuf_supported(bio))
 		return dma_buf_dio_refuse(iter->dmabuf, DMA_BUF_DIO_DISK);
 	if (bio_has_crypt_ctx(bio))
 		return dma_buf_dio_refuse(iter->dmabuf, DMA_BUF_DIO_FILE);
@@ -108,7 +116,7 @@ blk_status_t blk_dmabuf_check_bio(struct bio *bio)
 	bool to_device = bio->bi_dmabuf->dir == DMA_TO_DEVICE;
 	struct dma_buf_dio_map *map;
 
-	if (!blk_dmabuf_supported(bdev) || bio_has_crypt_ctx(bio) ||
+	if (!blk_dmabuf_supported(bio) || bio_has_crypt_ctx(bio) ||
 	    bio_integrity(bio)) {
 		dma_buf_dio_refuse(bio->bi_dmabuf, DMA_BUF_DIO_DISK);
 		return BLK_STS_NOTSUPP;

@@ -254,6 +254,28 @@ static void blk_dmabuf_test_refused_by_disk(struct kunit *test)
 	expect_refused(fake_disk_create(test, "dmabuf1", &no_limits, 0), b);
 }
 
+/* A zone is written in order, and what was refused leaves a hole in it. */
+static void blk_dmabuf_test_refused_zoned(struct kunit *test)
+{
+	struct fake_buf *b = fake_buf_small(test);
+	struct fake_disk *d = fake_disk_create(test, "dmabuf0", &fake_limits, 0);
+
+	if (!IS_ENABLED(CONFIG_BLK_DEV_ZONED))
+		kunit_skip(test, "needs BLK_DEV_ZONED");
+
+	/* As far as it matters here */
+	d->disk->queue->limits.features |= BLK_FEAT_ZONED;
+	fake_buf_close(b);
+	fake_buf_open(b, DMA_TO_DEVICE);
+	expect_refused(d, b);
+	KUNIT_EXPECT_EQ(test, b->dio->reason, DMA_BUF_DIO_DISK);
+
+	fake_buf_close(b);
+	fake_buf_open(b, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_EQ(test, fake_rw(d, b, 0, 0, SZ_4K), 0);
+	d->disk->queue->limits.features &= ~BLK_FEAT_ZONED;
+}
+
 /* Both may have to look at the data. */
 static void blk_dmabuf_test_refused_integrity(struct kunit *test)
 {
@@ -613,6 +635,7 @@ static struct kunit_case blk_dmabuf_cases[] = {
 	KUNIT_CASE_PARAM(blk_dmabuf_test_partial, partial_size_gen_params),
 	KUNIT_CASE_PARAM(blk_dmabuf_test_no_merge, merge_gen_params),
 	KUNIT_CASE(blk_dmabuf_test_refused_by_disk),
+	KUNIT_CASE(blk_dmabuf_test_refused_zoned),
 	KUNIT_CASE(blk_dmabuf_test_refused_integrity),
 	KUNIT_CASE(blk_dmabuf_test_refused_crypto),
 	KUNIT_CASE(blk_dmabuf_test_refused_clone),

@@ -131,6 +131,9 @@ static int dma_buf_transfer_begin(struct dma_buf_transfer *t)
 	if (t->rw == READ && (stat.result_mask & STATX_DIO_READ_ALIGN) &&
 	    stat.dio_read_offset_align)
 		align = stat.dio_read_offset_align;
+	/* Some files say of their writes only that they cannot */
+	if (!align && t->rw == READ)
+		align = 1;
 	if (!is_power_of_2(align)) {
 		t->reason = DMA_BUF_DIO_FILE;
 		return 0;
@@ -217,15 +220,14 @@ static int dma_buf_copy_end(struct dma_buf *dmabuf, int rw)
 /*
  * May the file be let at the mapping?  Not at I/O memory; nor, as it may do
  * direct I/O all the same, like a file on top of others, at what has no pages.
- * And not if it may keep us waiting for data: access is for a bounded time.
+ * And not if it may keep us waiting for its other end: access is for a bounded
+ * time.
  */
 static bool dma_buf_transfer_bounces(const struct dma_buf_transfer *t)
 {
 	const struct vm_struct *area;
 
-	if (t->map.is_iomem)
-		return true;
-	if (t->rw == READ && dma_buf_transfer_streams(t))
+	if (t->map.is_iomem || dma_buf_transfer_streams(t))
 		return true;
 	if (!is_vmalloc_addr(t->map.vaddr))
 		return !virt_addr_valid(t->map.vaddr);

@@ -196,6 +196,20 @@ static enum dma_data_direction dma_buf_dio_map_dir(struct dma_buf_dio *dio)
 	return dio->dir == DMA_FROM_DEVICE ? DMA_BIDIRECTIONAL : dio->dir;
 }
 
+/*
+ * What a device that memory is bounced for has no room for, or what it does not
+ * reach in another device, the CPU can copy.
+ */
+static int dma_buf_dio_map_error(struct device *dev, int error)
+{
+	bool may_bounce = dma_max_mapping_size(dev) != SIZE_MAX;
+
+	if (error == -EREMOTEIO ||
+	    (may_bounce && (error == -EIO || error == -ENOMEM)))
+		return -EOPNOTSUPP;
+	return error;
+}
+
 static int dma_buf_dio_map_segments(struct dma_buf_dio_map *map)
 {
 	struct dma_buf_dio *dio = map->dio;
@@ -210,7 +224,7 @@ static int dma_buf_dio_map_segments(struct dma_buf_dio_map *map)
 
 	segs = dma_buf_map_segments(map->attach, dma_buf_dio_map_dir(dio));
 	if (IS_ERR(segs)) {
-		ret = PTR_ERR(segs);
+		ret = dma_buf_dio_map_error(map->ddev->dev, PTR_ERR(segs));
 		goto err_unpin;
 	}
 	map->segs = segs;
@@ -502,7 +516,8 @@ static bool dma_buf_dio_revoked(struct dma_buf_dio *dio)
  * @iter: the data; its direction says if the file is read or written
  *
  * A file that is written is protected from freezing for the call only: before
- * and after it, a transfer may wait for fences, or for an exporter.
+ * and after it, a transfer may wait for fences, or for an exporter.  While it
+ * waits for a frozen one to be thawed, the buffer is not mapped.
  *
  * Returns: what ->read_iter() or ->write_iter() returned.
  */
@@ -514,7 +529,11 @@ ssize_t dma_buf_dio_call(struct kiocb *kiocb, struct iov_iter *iter)
 	if (iov_iter_rw(iter) == READ) {
 		ret = file->f_op->read_iter(kiocb, iter);
 	} else {
-		file_start_write(file);
+		if (!file_start_write_trylock(file)) {
+			if (iov_iter_is_dmabuf(iter))
+				dma_buf_dio_unmap(iter->dmabuf);
+			file_start_write(file);
+		}
 		ret = file->f_op->write_iter(kiocb, iter);
 		file_end_write(file);
 	}

@@ -307,7 +307,9 @@ mod tests {
 
     /// Creates a buffer, and returns its file descriptor.
     fn create(items: &[Item]) -> Result<Fd> {
-        Ok(Fd::adopt(super::create(items, 0)? as u32))
+        let fd = super::create(items, 0)?;
+        // SAFETY: It is new, and nobody knows it.
+        Ok(unsafe { Fd::adopt(fd as u32) })
     }
 
     #[test]

@@ -17,16 +17,12 @@
 //! mappings for the kernel; and keeping the module there as long as there are buffers.
 //!
 //! This is all of a heap, which user space finds in `/dev/dma_heap`. Its buffers are made of blocks
-//! of 16 KiB, and can be mapped only for devices that do without pages.
+//! of 16 KiB.
 //!
 //! ```
 //! # #[cfg(CONFIG_DMABUF_HEAPS)]
 //! # mod example {
 //! use kernel::{
-//!     device::{
-//!         Bound,
-//!         Device, //
-//!     },
 //!     dma_buf::{
 //!         heap::{
 //!             Heap,
@@ -52,14 +48,6 @@
 //!     fn memory(&self) -> &PageMemory {
 //!         &self.0
 //!     }
-//!
-//!     fn attach(&self, _dev: &Device<Bound>, peer2peer: bool) -> Result {
-//!         if peer2peer {
-//!             Ok(())
-//!         } else {
-//!             Err(EOPNOTSUPP)
-//!         }
-//!     }
 //! }
 //!
 //! struct Blocks;
@@ -69,6 +57,11 @@
 //!         let mut memory = PageMemory::new();
 //!
 //!         while memory.size() < len {
+//!             // Who is killed waits no longer, and gets no more memory.
+//!             if current!().fatal_signal_pending() {
+//!                 return Err(EINTR);
+//!             }
+//!
 //!             let block = PageBlock::alloc(GFP_KERNEL | __GFP_ZERO | __GFP_COMP, 2)?;
 //!             memory.push(block, GFP_KERNEL)?;
 //!         }

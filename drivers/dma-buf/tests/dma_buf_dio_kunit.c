@@ -240,7 +240,7 @@ static const struct dio_error_param {
 } dio_error_params[] = {
 	{ "attach", dio_set_attach_error, -EBUSY, 0, 0, 0 },
 	{ "pin", dio_set_pin_error, -ENOSPC, 1, 0, 0 },
-	{ "map", dio_set_map_error, -EREMOTEIO, 1, 1, 0 },
+	{ "map", dio_set_map_error, -ENXIO, 1, 1, 0 },
 	{ "index", dio_set_short, -EIO, 1, 1, 1 },
 };
 
@@ -318,6 +318,7 @@ static const struct dio_coherent_param {
 	const struct dma_map_ops *dma_ops;
 	const struct dma_buf_ops *ops;
 	int error;
+	int map_error;
 } dio_coherent_params[] = {
 	{ "coherent", &dio_coherent_ops, &dma_buf_fake_sgt_ops, 0 },
 	{ "exporter with sg table", &dio_sync_ops, &dma_buf_fake_sgt_ops,
@@ -327,6 +328,12 @@ static const struct dio_coherent_param {
 	  -EOPNOTSUPP },
 	{ "bounced segments", &dio_bounce_ops, &dma_buf_fake_seg_ops,
 	  -EOPNOTSUPP },
+	{ "too large to bounce", &dio_bounce_ops, &dma_buf_fake_seg_ops,
+	  -EOPNOTSUPP, -EIO },
+	{ "no room to bounce", &dio_bounce_ops, &dma_buf_fake_seg_ops,
+	  -EOPNOTSUPP, -ENOMEM },
+	{ "no addresses", &dio_coherent_ops, &dma_buf_fake_seg_ops,
+	  -EIO, -EIO },
 };
 
 KUNIT_ARRAY_PARAM_DESC(dio_coherent, dio_coherent_params, desc);
@@ -352,10 +359,11 @@ static void dio_coherent(struct kunit *test)
 	fake = dma_buf_fake_export(test, p->ops, dio_seg, ARRAY_SIZE(dio_seg));
 	dio = dio_open(fake, DMA_FROM_DEVICE);
 
+	fake->map_error = p->map_error;
 	map = dma_buf_dio_get_map(dio, ddev);
 	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(map), p->error);
 	KUNIT_EXPECT_EQ(test, dio->error, p->error);
-	dma_buf_fake_expect(fake, !p->error, 1);
+	dma_buf_fake_expect(fake, !p->error, !p->map_error);
 }
 
 /* Real IOMMUs are coherent enough, whatever the kernel is there to debug. */

@@ -357,7 +357,7 @@ static void splice_end(struct kunit *test)
 
 static void splice_fail_map(struct splice_test *s)
 {
-	s->fake->map_error = -EREMOTEIO;
+	s->fake->map_error = -ENXIO;
 }
 
 static void splice_invalidate(struct splice_test *s)
@@ -394,7 +394,7 @@ static void splice_map_error(struct kunit *test)
 	struct splice_test *s = splice_test_default(test);
 
 	splice_fail_map(s);
-	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), -EREMOTEIO);
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), -ENXIO);
 	KUNIT_EXPECT_EQ(test, s->nr, 1);
 
 	/* If it does not want to, there is nothing wrong with the range */
@@ -402,6 +402,9 @@ static void splice_map_error(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, SPLICE_F_NOCOPY),
 			-EOPNOTSUPP);
 	s->fake->map_error = -EBUSY;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, SPLICE_F_NOCOPY),
+			-EOPNOTSUPP);
+	s->fake->map_error = -EREMOTEIO;
 	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, SPLICE_F_NOCOPY),
 			-EOPNOTSUPP);
 	s->fake->map_error = 0;
@@ -476,7 +479,7 @@ static void splice_want(struct kunit *test)
 
 	s->hook = NULL;
 	splice_fail_map(s);
-	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), -EREMOTEIO);
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), -ENXIO);
 	KUNIT_EXPECT_EQ(test, s->nr, 1);
 }
 

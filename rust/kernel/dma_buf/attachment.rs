@@ -46,8 +46,8 @@ use core::{
 /// # Invariants
 ///
 /// `raw` is an attachment of `buf` that knows no importer to tell of moves, so that it is mapped
-/// only while it is pinned. `pins` is the number of [`Pinned`] that were not dropped, or whose maps
-/// were not.
+/// only while it is pinned; there is a reference to its device. `pins` is the number of [`Pinned`]
+/// that were not dropped, or whose maps were not.
 pub struct Attachment<'d> {
     buf: ARef<DmaBuf>,
     raw: NonNull<bindings::dma_buf_attachment>,
@@ -84,6 +84,9 @@ impl DmaBuf {
             )
         })?;
 
+        // An attachment that is forgotten keeps the device, as it keeps the buffer.
+        // SAFETY: The device is valid.
+        unsafe { bindings::get_device(dev.as_raw()) };
         // INVARIANT: It was just made.
         Ok(Attachment {
             buf: self.into(),
@@ -121,13 +124,17 @@ impl Drop for Attachment<'_> {
     fn drop(&mut self) {
         if self.pins.load(Relaxed) != 0 {
             mem::forget(self.buf.clone());
-            // SAFETY: The attachment and its device are valid.
-            unsafe { bindings::get_device((*self.raw.as_ptr()).dev) };
             return;
         }
 
-        // SAFETY: By the type invariant they belong together, and nothing is pinned or mapped.
-        unsafe { bindings::dma_buf_detach(self.buf.as_raw(), self.raw.as_ptr()) };
+        // SAFETY: By the type invariant the attachment and its device are valid.
+        let dev = unsafe { (*self.raw.as_ptr()).dev };
+        // SAFETY: By the type invariant they belong together, and nothing is pinned or mapped. The
+        // reference to the device is ours.
+        unsafe {
+            bindings::dma_buf_detach(self.buf.as_raw(), self.raw.as_ptr());
+            bindings::put_device(dev);
+        }
     }
 }
 

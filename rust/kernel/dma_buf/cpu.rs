@@ -16,7 +16,8 @@ use crate::{
         Region,
         SysMem, //
     },
-    prelude::*, //
+    prelude::*,
+    sync::aref::ARef, //
 };
 use core::mem::{
     ManuallyDrop,
@@ -62,22 +63,24 @@ impl DmaBuf {
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if the exporter cannot do that, or what it says.
-    pub fn vmap(&self) -> Result<VMap<'_>> {
-        // A `Region` is made of words.
-        if !self.size().is_multiple_of(4) {
-            return Err(EINVAL);
-        }
-
+    /// [`EINVAL`] if the exporter cannot do that, or not at a multiple of four bytes; or what it
+    /// says.
+    pub fn vmap(&self) -> Result<VMap> {
         let mut map = MaybeUninit::uninit();
         // SAFETY: By the type invariant the object is valid, and there is a place for the result.
         to_result(unsafe { bindings::dma_buf_vmap_unlocked(self.as_raw(), map.as_mut_ptr()) })?;
         // INVARIANT: It was just mapped.
-        Ok(VMap {
-            buf: self,
+        let vmap = VMap {
+            buf: self.into(),
             // SAFETY: `dma_buf_vmap_unlocked()` has written it.
             map: unsafe { map.assume_init() },
-        })
+        };
+
+        // A `Region` is made of words.
+        if !self.size().is_multiple_of(4) || !vmap.addr().is_multiple_of(4) {
+            return Err(EINVAL);
+        }
+        Ok(vmap)
     }
 }
 
@@ -106,25 +109,32 @@ impl Drop for CpuAccess<'_> {
 ///
 /// It is read and written by the methods of [`Io`], between
 /// [`begin_cpu_access`](DmaBuf::begin_cpu_access) and its end. Dropping it takes the reservation
-/// lock, so do not hold that.
+/// lock, so do not hold that. If it is forgotten, the buffer stays.
 ///
 /// # Invariants
 ///
 /// `map` is what `dma_buf_vmap_unlocked()` returned for the buffer.
 ///
 /// [`Io`]: crate::io::Io
-pub struct VMap<'a> {
-    buf: &'a DmaBuf,
+pub struct VMap {
+    buf: ARef<DmaBuf>,
     map: bindings::iosys_map,
 }
 
+impl VMap {
+    fn addr(&self) -> usize {
+        // SAFETY: Both are the same pointer.
+        unsafe { self.map.__bindgen_anon_1.vaddr }.addr()
+    }
+}
+
 // SAFETY: A mapping for the kernel belongs to no thread.
-unsafe impl Send for VMap<'_> {}
+unsafe impl Send for VMap {}
 
 // SAFETY: All that can be done with a shared reference is I/O.
-unsafe impl Sync for VMap<'_> {}
+unsafe impl Sync for VMap {}
 
-impl<'a> IoBase<'a> for &'a VMap<'_> {
+impl<'a> IoBase<'a> for &'a VMap {
     type Backend = IoSysMapBackend;
     type Target = Region;
 
@@ -146,7 +156,7 @@ impl<'a> IoBase<'a> for &'a VMap<'_> {
     }
 }
 
-impl Drop for VMap<'_> {
+impl Drop for VMap {
     fn drop(&mut self) {
         // SAFETY: By the type invariant these belong together.
         unsafe { bindings::dma_buf_vunmap_unlocked(self.buf.as_raw(), &mut self.map) };

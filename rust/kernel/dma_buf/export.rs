@@ -125,11 +125,12 @@ impl<T: Exporter> Buffer<T> {
             GFP_KERNEL,
         )?;
 
-        let memory = buffer.data.memory();
+        let parts = buffer.as_mut().project();
+        let memory = parts.data.memory();
         let (ranges, attrs) = (NonNull::from(memory.ranges()), memory.attrs());
         // SAFETY: `data` lent the ranges for as long as it is not borrowed mutably, which happens
         // only when it is dropped, after `backing`.
-        let len = unsafe { buffer.as_mut().project().backing.set(ranges, attrs)? };
+        let len = unsafe { parts.backing.set(ranges, attrs)? };
 
         // What the CPU maps is all there is, and so is what devices get, unless that is elsewhere.
         let elsewhere = T::HAS_MAP_SEGMENTS && !T::Memory::PAGES;

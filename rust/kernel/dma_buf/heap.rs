@@ -83,6 +83,10 @@ pub fn mem_accounting() -> bool {
 
 /// A heap that user space sees, as a device in `/dev/dma_heap`, until this is dropped.
 ///
+/// It must be dropped before the module that made it goes, as it is when it is a part of that
+/// module's data; and should be the last thing there that can fail, as buffers that user space has
+/// already got do not keep a module that does not come into being.
+///
 /// # Invariants
 ///
 /// `raw` is registered, and has `data` as its private data.

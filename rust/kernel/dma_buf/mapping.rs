@@ -334,26 +334,37 @@ impl Mapping {
 
     /// Makes what the device wrote to `ranges` visible to the CPU.
     pub(super) fn sync_for_cpu(&self, ranges: &[PhysRange], dir: DataDirection) {
-        self.for_each_piece(ranges, |addr, len| {
+        self.for_each_piece(ranges, dir, |addr, len, dir| {
             // SAFETY: The device is valid and the piece is mapped for it, both by `Self::new()`.
-            unsafe { bindings::dma_sync_single_for_cpu(self.dev.as_ptr(), addr, len, dir.into()) }
+            unsafe { bindings::dma_sync_single_for_cpu(self.dev.as_ptr(), addr, len, dir) }
         });
     }
 
     /// Makes what the CPU wrote to `ranges` visible to the device.
     pub(super) fn sync_for_device(&self, ranges: &[PhysRange], dir: DataDirection) {
-        self.for_each_piece(ranges, |addr, len| {
+        self.for_each_piece(ranges, dir, |addr, len, dir| {
             // SAFETY: The device is valid and the piece is mapped for it, both by `Self::new()`.
-            unsafe {
-                bindings::dma_sync_single_for_device(self.dev.as_ptr(), addr, len, dir.into())
-            }
+            unsafe { bindings::dma_sync_single_for_device(self.dev.as_ptr(), addr, len, dir) }
         });
     }
 
-    /// Calls `f` for each part of the buffer that is in one piece for both, CPU and device.
-    fn for_each_piece(&self, ranges: &[PhysRange], f: impl Fn(DmaAddress, usize)) {
-        let Source::Phys(_) = self.source else {
+    /// Calls `f` for each part of the buffer that is in one piece for both, CPU and device, with
+    /// what the device may do of `dir`; if that is nothing, there is nothing to be made visible.
+    fn for_each_piece(
+        &self,
+        ranges: &[PhysRange],
+        dir: DataDirection,
+        f: impl Fn(DmaAddress, usize, bindings::dma_data_direction),
+    ) {
+        let Source::Phys(map) = &self.source else {
             return;
+        };
+        let dir: bindings::dma_data_direction = dir.into();
+        let both = DataDirection::Bidirectional.into();
+        let dir = match map.dir {
+            own if own == both => dir,
+            own if dir == own || dir == both => own,
+            _ => return,
         };
         // Not `dma_dev_need_sync()`, which is true for any device to be debugged: the debugging of
         // DMA does not know mappings that were linked to a range of IOVA.
@@ -377,7 +388,7 @@ impl Mapping {
                 }
 
                 let part = len.min(left);
-                f(addr, part);
+                f(addr, part, dir);
                 // The end of the last one may be that of all addresses.
                 addr = addr.wrapping_add(part as DmaAddress);
                 left -= part;

@@ -9,7 +9,10 @@ use crate::{
     },
     bindings,
     dma::{
-        attrs::DMA_ATTR_CC_SHARED,
+        attrs::{
+            DMA_ATTR_CC_SHARED,
+            DMA_ATTR_MMIO, //
+        },
         Attrs, //
     },
     error::to_result,
@@ -91,7 +94,8 @@ impl PhysRange {
 ///
 /// The memory at the [ranges](Memory::ranges) must stay where it is, and belong to the buffer,
 /// until the object is dropped. Unless [`Memory::PAGES`] says otherwise, there must be a
-/// `struct page` for each page of it.
+/// `struct page` for each page of it; if it does, the [attributes](Memory::attrs) must have
+/// [`DMA_ATTR_MMIO`](crate::dma::attrs::DMA_ATTR_MMIO).
 pub unsafe trait Memory: Send + Sync + 'static {
     /// There are pages behind the ranges, so that the CPU may map them.
     const PAGES: bool = true;
@@ -107,7 +111,11 @@ pub unsafe trait Memory: Send + Sync + 'static {
     ///
     /// [`DMA_ATTR_CC_SHARED`]: crate::dma::attrs::DMA_ATTR_CC_SHARED
     fn attrs(&self) -> Attrs {
-        Attrs::none()
+        if Self::PAGES {
+            Attrs::none()
+        } else {
+            DMA_ATTR_MMIO
+        }
     }
 }
 
@@ -175,6 +183,7 @@ impl PageMemory {
     ///
     /// `flags` are for the array of ranges.
     pub fn push(&mut self, block: PageBlock, flags: Flags) -> Result<(), AllocError> {
+        let size = self.size.checked_add(block.size()).ok_or(AllocError)?;
         self.ranges.reserve(1, flags)?;
 
         let (phys, len) = block.into_phys();
@@ -183,7 +192,7 @@ impl PageMemory {
         let _ = self
             .ranges
             .push_within_capacity(unsafe { PhysRange::new(phys, len) });
-        self.size += len;
+        self.size = size;
         Ok(())
     }
 

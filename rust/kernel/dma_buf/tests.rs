@@ -180,11 +180,6 @@ unsafe impl Memory for TooHigh {
     fn ranges(&self) -> &[PhysRange] {
         &self.ranges
     }
-
-    // Else it would be bounced, by the CPU.
-    fn attrs(&self) -> Attrs {
-        DMA_ATTR_MMIO
-    }
 }
 
 /// An exporter that makes up addresses.

@@ -365,7 +365,11 @@ pub mod testing {
         }
 
         /// Owns a file descriptor that something else made.
-        pub fn adopt(fd: u32) -> Self {
+        ///
+        /// # Safety
+        ///
+        /// Nobody else may use or close it.
+        pub unsafe fn adopt(fd: u32) -> Self {
             Self(fd)
         }
 
@@ -377,7 +381,7 @@ pub mod testing {
 
     impl Drop for Fd {
         fn drop(&mut self) {
-            // SAFETY: Any number will do; this one belongs to the test.
+            // SAFETY: It belongs to the object.
             unsafe { bindings::close_fd(self.0) };
         }
     }
