@@ -174,7 +174,7 @@ static void count_buffers(struct __test_metadata *_metadata, char *total,
 	ASSERT_NE(NULL, f);
 	while (fgets(line, sizeof(line), f))
 		if (!strncmp(line, "Total", 5))
-			snprintf(total, size, "%s", line);
+			snprintf(total, size, "%.*s", (int)size - 1, line);
 	fclose(f);
 	ASSERT_STRNE("", total);
 }
