@@ -1,3 +1,6 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
 # Inside the guest, before the command: mount the test disks, and say in the
 # environment where they are.  Device names depend on probing: go by serial.
 mount -t debugfs none /sys/kernel/debug 2>/dev/null

@@ -112,8 +112,10 @@ fn name(errno: Errno) -> Option<&'static str> {
         Errno::OPNOTSUPP => "EOPNOTSUPP",
         Errno::OVERFLOW => "EOVERFLOW",
         Errno::PERM => "EPERM",
+        Errno::PIPE => "EPIPE",
         Errno::ROFS => "EROFS",
         Errno::SPIPE => "ESPIPE",
+        Errno::TXTBSY => "ETXTBSY",
         _ => return None,
     })
 }

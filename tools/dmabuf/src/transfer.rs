@@ -47,7 +47,7 @@ fn open_as(path: &Path, flags: OFlags, otherwise_buffered: bool) -> Result<Owned
         match errno {
             Errno::INVAL if !otherwise_buffered => error
                 .reason("its file system has no direct I/O (O_DIRECT)")
-                .hint("put the file on ext4 or XFS, or read the raw disk"),
+                .hint("put the file on ext4, XFS or F2FS, or read the raw disk"),
             Errno::NOENT => error.hint("check the name"),
             Errno::ACCESS | Errno::PERM => error.hint("get permission, or run as root"),
             Errno::ROFS => error.hint("mount it for writing, or choose another place"),
@@ -473,7 +473,7 @@ impl Facts {
             Errno::OPNOTSUPP => (
                 "this must be copied, and the CPU has no access to the buffer".into(),
                 "use a file that can go directly: open with O_DIRECT, in whole blocks, \
-                 on ext4, XFS or a raw NVMe disk"
+                 on ext4, XFS, F2FS or a raw NVMe disk"
                     .into(),
             ),
             Errno::INVAL | Errno::ISDIR if self.directory => (
@@ -597,7 +597,7 @@ impl Facts {
         } else if let Some(fs) = &self.fs {
             (
                 format!("files on {fs} and dma-bufs have no direct way"),
-                "put the file on ext4 or XFS, use a raw disk, or allow copies".into(),
+                "put the file on ext4, XFS or F2FS, use a raw disk, or allow copies".into(),
             )
         } else if self.hole {
             (

@@ -804,7 +804,7 @@ TEST(pipes_still_work)
 	dio_src_close(&src);
 }
 
-/* Only splice(2) has learned something; its relatives answer as before. */
+/* Other calls still refuse; pread(2) and pwrite(2) now with EINVAL, not ESPIPE. */
 TEST(other_calls_unchanged)
 {
 	struct dio_src src;

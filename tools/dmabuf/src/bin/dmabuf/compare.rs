@@ -37,7 +37,7 @@ use std::time::Duration;
 /// one instruction, which is found out and said in the result. Run it as root.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The file, on ext4 or XFS, without holes; or a disk, which is only read
+    /// The file, on ext4, XFS or F2FS, without holes; or a disk, which is only read
     file: PathBuf,
 
     /// Size of one buffer, a multiple of 4KiB
