@@ -280,7 +280,7 @@ int blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
 		return -ENODEV;
 
 	/* The disk may have been formatted with integrity data since */
-	if (!blk_dmabuf_supported(bio->bi_bdev))
+	if (!blk_dmabuf_supported(bio))
 		return dma_buf_dio_refuse(bio->bi_dmabuf, DMA_BUF_DIO_DISK);
 
 	/* What follows a bio that was sent back need not try */

@@ -9,8 +9,6 @@ use crate::{
         Device, //
     },
     dma::{
-        attrs::DMA_ATTR_MMIO,
-        Attrs,
         DataDirection,
         DmaAddress,
         DmaMask, //
