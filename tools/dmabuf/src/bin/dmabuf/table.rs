@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-use crate::ways::{Direction, Kind};
+use crate::ways::{Direction, How, Kind, Memory};
 use crate::{Result, about, chart, print};
 use dmabuf::units::{bytes, grouped};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,10 @@ use std::path::{Path, PathBuf};
 /// It is a failure if one of the three ways of `compare --short` did not work,
 /// or another that the kernel should know; if data was wrong; if direct
 /// splice(2) into a dma-buf left anything to the CPU or to the page cache, or
-/// if it does not save as many instructions as demanded.
+/// if it does not save as many instructions as demanded. So it is, where
+/// instructions were counted in all ways, if this holds not also for writing, if
+/// calls that do the same direct transfer differ by more than 5 percent, or if
+/// copying into a dma-buf takes more than by its mapping, all in all.
 #[derive(clap::Args)]
 pub struct Args {
     /// Result of an ordinary boot
@@ -76,6 +79,9 @@ pub struct Way {
     pub percent: Option<f64>,
     pub cpu_per_mib: Option<u64>,
 }
+
+/// What calls that do the same may differ by.
+const SAME: f64 = 1.05;
 
 impl Way {
     fn works(&self) -> bool {
@@ -202,6 +208,48 @@ impl Report {
         problems
     }
 
+    /// What ways cost that they should not, compared with each other.
+    fn expenses(&self, at_least: f64) -> Vec<String> {
+        let mut problems = Vec::new();
+        for direction in [Direction::Read, Direction::Write] {
+            let find = |memory, call, direct| {
+                let kind = Kind {
+                    direction,
+                    memory,
+                    call,
+                    direct,
+                };
+                self.find(kind).filter(|way| way.works())
+            };
+            let mut compare = |a: Option<&Way>, b: Option<&Way>, cost: fn(&Way) -> u64, most| {
+                if let (Some(a), Some(b)) = (a, b) {
+                    let ratio = cost(a) as f64 / cost(b).max(1) as f64;
+                    if ratio > most {
+                        let percent = (100.0 * ratio).ceil();
+                        let names = format!("{}: {percent} percent of {}", a.name, b.name);
+                        problems.push(format!("{names}, not {} or less", 100.0 * most));
+                    }
+                }
+            };
+            let cpu: fn(&Way) -> u64 = |way| way.cpu_ns;
+            // Without the mapping that one way needs and the other does not, these are not alike.
+            let whole: fn(&Way) -> u64 = |way| way.create_ns + way.cpu_ns + way.close_ns;
+            let mapped = find(Memory::HeapMmap, How::ReadWrite, false);
+
+            let splice = find(Memory::Heap, How::Splice, true);
+            compare(splice, mapped, cpu, 1.0 / at_least);
+            let copy = find(Memory::Heap, How::CopyFileRange, true);
+            compare(splice, copy, cpu, SAME);
+            compare(copy, splice, cpu, SAME);
+            for call in [How::Splice, How::Sendfile, How::CopyFileRange] {
+                compare(find(Memory::Heap, call, false), mapped, whole, 1.0);
+                let mapped = find(Memory::UdmabufMmap, How::ReadWrite, false);
+                compare(find(Memory::Udmabuf, call, false), mapped, whole, 1.0);
+            }
+        }
+        problems
+    }
+
     /// How many times as much CPU one of the short ways takes as the first.
     fn factor(&self, i: usize) -> Option<f64> {
         let ways = [self.short(0)?, self.short(i)?];
@@ -249,6 +297,9 @@ pub fn run(args: &Args) -> Result<()> {
             args.at_least
         )),
         _ => {}
+    }
+    if let Some(counted) = counted {
+        problems.extend(counted.expenses(args.at_least));
     }
     failures(problems)
 }
@@ -646,6 +697,45 @@ All data was compared, byte by byte; SHA-256 of the file: 12ab
         let text = render(&whole(), Some(&counted));
         assert!(text.contains("There, the file had 128 MiB."), "{text}");
         assert!(text.contains("1 144 000"), "{text}");
+    }
+
+    #[test]
+    fn ways_that_cost_more_than_they_should() {
+        let mut report = whole();
+        for way in &mut report.ways {
+            way.cpu_ns = if way.kind.direct { 10_000 } else { 2_000_000 };
+        }
+        assert_eq!(report.expenses(200.0), [""; 0]);
+        assert_eq!(report.expenses(201.0).len(), 2);
+
+        let find = |report: &Report, name: &str, direction| {
+            let mut ways = report.ways.iter();
+            ways.position(|way| way.name == name && way.kind.direction == direction)
+                .unwrap()
+        };
+        let i = find(
+            &report,
+            "heap, O_DIRECT copy_file_range()",
+            Direction::Write,
+        );
+        report.ways[i].cpu_ns = 10_501;
+        assert_eq!(
+            report.expenses(100.0),
+            [
+                "heap, O_DIRECT copy_file_range(): 106 percent of heap, O_DIRECT splice(), not 105 or less"
+            ]
+        );
+        report.ways[i].cpu_ns = 10_000;
+
+        let i = find(&report, "udmabuf, splice()", Direction::Read);
+        report.ways[i].cpu_ns += 1;
+        assert_eq!(
+            report.expenses(100.0),
+            ["udmabuf, splice(): 101 percent of udmabuf mmap, read(), not 100 or less"]
+        );
+        // Whatever it saves before and after counts as well.
+        report.ways[i].close_ns -= 1;
+        assert_eq!(report.expenses(100.0), [""; 0]);
     }
 
     #[test]
