@@ -216,6 +216,18 @@ impl DmaBuf {
 
     /// Returns the buffer behind a file descriptor of the current process.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::dma_buf::DmaBuf;
+    ///
+    /// fn size_of_fd(fd: i32) -> Result<usize> {
+    ///     Ok(DmaBuf::get(fd)?.size())
+    /// }
+    ///
+    /// assert_eq!(size_of_fd(-1), Err(EBADF));
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`EBADF`] if there is no such file, [`EINVAL`] if it is not a dma-buf.
@@ -237,6 +249,21 @@ impl DmaBuf {
     /// Makes a file descriptor for the current process of a reference to the buffer.
     ///
     /// `flags` is 0 or `O_CLOEXEC`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     dma_buf::DmaBuf,
+    ///     fs::file::flags::O_CLOEXEC,
+    ///     sync::aref::ARef, //
+    /// };
+    ///
+    /// /// What an ioctl returns that makes a buffer.
+    /// fn ioctl_result(buf: ARef<DmaBuf>) -> Result<isize> {
+    ///     Ok(DmaBuf::into_fd(buf, O_CLOEXEC)? as isize)
+    /// }
+    /// ```
     pub fn into_fd(buf: ARef<Self>, flags: u32) -> Result<i32> {
         // SAFETY: By the type invariant the object is valid.
         let fd = unsafe { bindings::dma_buf_fd(buf.as_raw(), flags as c_int) };

@@ -70,6 +70,32 @@ static IMPORTER: bindings::dma_buf_attach_ops = bindings::dma_buf_attach_ops {
 impl DmaBuf {
     /// Attaches a device.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     device::{
+    ///         Bound,
+    ///         Device, //
+    ///     },
+    ///     dma::DataDirection,
+    ///     dma_buf::DmaBuf, //
+    /// };
+    ///
+    /// fn read_from_device(buf: &DmaBuf, dev: &Device<Bound>) -> Result {
+    ///     let attachment = buf.attach(dev)?;
+    ///     let pinned = attachment.pin()?;
+    ///     let segments = pinned.map_segments(DataDirection::FromDevice)?;
+    ///
+    ///     for segment in segments.iter() {
+    ///         pr_debug!("{} bytes to {:#x}\n", segment.len(), segment.addr());
+    ///     }
+    ///
+    ///     // It is unmapped, unpinned and detached, in this order.
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// What the exporter says if the device cannot get at the buffer.

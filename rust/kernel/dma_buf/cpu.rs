@@ -41,6 +41,24 @@ impl DmaBuf {
     /// `dir` is that of the DMA before or after: [`FromDevice`] to read what a device wrote,
     /// [`ToDevice`] to write what a device will read.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     dma::DataDirection,
+    ///     dma_buf::DmaBuf,
+    ///     io::Io, //
+    /// };
+    ///
+    /// fn mark(buf: &DmaBuf) -> Result {
+    ///     let map = buf.vmap()?;
+    ///     let access = buf.begin_cpu_access(DataDirection::ToDevice)?;
+    ///
+    ///     (&map).try_write32(0x5a5a_5a5a, 0)?;
+    ///     access.end()
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`EINVAL`] if there is no direction, or what the exporter says.

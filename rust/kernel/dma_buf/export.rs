@@ -46,6 +46,75 @@ use core::{
 /// An object of the type is what is behind one buffer, and is dropped with it.
 ///
 /// Everything but [`memory`](Exporter::memory) is optional.
+///
+/// # Examples
+///
+/// A window to the memory of a device, which is at the same address for all others. For ordinary
+/// memory, see [Writing an exporter](super#writing-an-exporter).
+///
+/// ```
+/// use kernel::{
+///     device::{
+///         Bound,
+///         Device, //
+///     },
+///     dma::{
+///         DataDirection,
+///         DmaAddress, //
+///     },
+///     dma_buf::{
+///         AddressMap,
+///         Exporter,
+///         Locked,
+///         Segment, //
+///     }, //
+/// };
+///
+/// struct Window {
+///     addr: DmaAddress,
+///     len: usize,
+/// }
+///
+/// struct WindowMap([Segment; 1]);
+///
+/// // SAFETY: The segment is the window, which is there for good.
+/// unsafe impl AddressMap for WindowMap {
+///     fn segments(&self) -> &[Segment] {
+///         &self.0
+///     }
+/// }
+///
+/// #[vtable]
+/// impl Exporter for Window {
+///     type Memory = ();
+///
+///     const NAME: &'static CStr = c"window";
+///
+///     fn memory(&self) -> &() {
+///         &()
+///     }
+///
+///     fn attach(&self, _dev: &Device<Bound>, peer2peer: bool) -> Result {
+///         if peer2peer {
+///             Ok(())
+///         } else {
+///             Err(EOPNOTSUPP)
+///         }
+///     }
+///
+///     fn map_segments(
+///         &self,
+///         _dev: &Device<Bound>,
+///         _dir: DataDirection,
+///         _lock: &Locked<'_>,
+///     ) -> Result<KBox<dyn AddressMap>> {
+///         // SAFETY: The window is not empty.
+///         let segment = unsafe { Segment::new(self.addr, self.len) };
+///
+///         Ok(KBox::new(WindowMap([segment]), GFP_KERNEL)?)
+///     }
+/// }
+/// ```
 #[vtable]
 pub trait Exporter: Sized + Send + Sync + 'static {
     /// What the buffer is made of.

@@ -100,6 +100,20 @@ impl DmaBuf {
     }
 
     /// Takes the reservation lock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     dma::DataDirection,
+    ///     dma_buf::DmaBuf, //
+    /// };
+    ///
+    /// /// Returns when the buffer may be read.
+    /// fn wait_for_writers(buf: &DmaBuf) -> Result {
+    ///     buf.lock().wait(DataDirection::ToDevice)
+    /// }
+    /// ```
     pub fn lock(&self) -> ResvGuard<'_> {
         // SAFETY: The reservation object is as valid as `self`. Without a context, it cannot fail.
         unsafe { bindings::dma_resv_lock(self.resv(), ptr::null_mut()) };
