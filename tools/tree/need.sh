@@ -124,7 +124,7 @@ need_qemu() {
 
 # What tests need inside the guest, which sees the files of this machine.
 need_tests() {
-	need dmsetup kmod procps dosfstools f2fs-tools btrfs-progs
+	need dmsetup kmod procps dosfstools f2fs-tools btrfs-progs fuse2fs
 }
 
 # Programs that others wrote, and liburing with its own tests: sets $liburing.
