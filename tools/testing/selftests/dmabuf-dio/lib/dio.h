@@ -113,8 +113,9 @@ int dio_count(int fd, struct dio_counters *counters);
  *   DIO_RAW_4K          a disk with logical blocks of 4 KiB
  *   DIO_PMEM            persistent memory, for a file system with DAX
  *   DIO_VICTIM          an NVMe disk to be taken away (splice_removal)
+ *   DIO_OUT             a directory on 9p
  *
- * What is on the disks will be overwritten. DIO_RAW should have 256 MiB for the
+ * What is on the disks will be overwritten. DIO_RAW should have 3 GiB for the
  * file systems made on it, and more than 4 GiB for splice_large.
  */
 struct dio_backing {
@@ -235,6 +236,8 @@ struct dio_place {
 	int (*make)(struct dio_place *place);
 	bool direct;		/* O_DIRECT is by DMA */
 	bool device;		/* one file, and its size is what it is */
+	bool tried;		/* not direct, which only a try tells */
+	bool named;		/* files have to have names */
 	char path[DIO_NAME];	/* directory or node; none for a memfd */
 	int ret;		/* of making it */
 	char reason[96];
@@ -246,15 +249,24 @@ extern struct dio_place dio_on_tmpfs, dio_on_memfd, dio_on_btrfs;
 extern struct dio_place dio_on_dax, dio_on_overlay, dio_on_loop;
 extern struct dio_place *const dio_places[];		/* ends with NULL */
 
+/* Not among them: they take time to make, and few tests need them. */
+extern struct dio_place dio_on_ext4_crypt, dio_on_f2fs_crypt;
+extern struct dio_place dio_on_f2fs_compr, dio_on_xfs_quota;
+extern struct dio_place dio_on_fuse, dio_on_9p;
+extern struct dio_place dio_on_ram, dio_on_zram, dio_on_dm_crypt;
+
 #define DIO_LOOP_SIZE	(256 * DIO_KIB)	/* of dio_on_loop */
 
 /* For all tests, before the first: mounts, loop devices; until the program ends. */
 void dio_places_make(void);
 
+/* Others, after that; the list ends with NULL. */
+void dio_places_make_more(struct dio_place *const *places);
+
 /* 0, -errno or DIO_SKIP. */
 int dio_place_ready(const struct dio_place *place);
 
-/* A new file without a name, or the device, open for reading and writing. */
+/* A new file, or the device, open for reading and writing. */
 int dio_place_open(const struct dio_place *place);
 
 /* A second descriptor of what is open. */
