@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
+#include <linux/capability.h>
 #include <linux/dma-buf.h>
 #include <linux/dqblk_xfs.h>
 #include <linux/f2fs.h>
@@ -133,23 +134,35 @@ static int find_extent(int fd, loff_t pos, size_t len, unsigned int flags,
 	return u.map.fm_mapped_extents ? 0 : -ENODATA;
 }
 
-/* What the disk holds of a file, past its file system; no more than an extent. */
-static ssize_t read_disk(int fd, loff_t pos, void *mem, size_t len)
+/* The disk, or partition, that a file is on, as in /dev. */
+static int disk_of(int fd, char *name, size_t size)
 {
-	struct fiemap_extent extent;
-	char link[64], path[PATH_MAX], node[DIO_NAME];
+	char link[64], path[PATH_MAX];
 	struct stat st;
-	size_t room;
-	ssize_t ret;
 
-	ret = fstat(fd, &st) ? -errno : find_extent(fd, pos, len, 0, &extent);
-	if (ret)
-		return ret;
+	if (fstat(fd, &st))
+		return -errno;
 	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(st.st_dev),
 		 minor(st.st_dev));
 	if (!realpath(link, path))
 		return -errno;
-	snprintf(node, sizeof(node), "/dev/%s", basename(path));
+	snprintf(name, size, "%s", basename(path));
+	return 0;
+}
+
+/* What the disk holds of a file, past its file system; no more than an extent. */
+static ssize_t read_disk(int fd, loff_t pos, void *mem, size_t len)
+{
+	char name[64], node[DIO_NAME + sizeof(name)];
+	struct fiemap_extent extent;
+	size_t room;
+	ssize_t ret;
+
+	ret = disk_of(fd, name, sizeof(name)) ?:
+	      find_extent(fd, pos, len, 0, &extent);
+	if (ret)
+		return ret;
+	snprintf(node, sizeof(node), "/dev/%s", name);
 	fd = open(node, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -267,6 +280,43 @@ TEST_F_TIMEOUT(stored, next_to_it, TIMEOUT)
 				  SPLICE_F_NOCOPY));
 	expect_counted(_metadata, b, &before, WRITE, LEN, 0, "none");
 	EXPECT_TRUE(bench_file_is_buffer(b, 2 * LEN, 0, LEN));
+}
+
+/* What is refused after its blocks were allocated does not show what they held. */
+TEST_F_TIMEOUT(stored, nothing_if_refused, TIMEOUT)
+{
+	static const struct {
+		const char *name;
+		off_t allocated, size;
+	} files[] = {
+		{ "hole", 0, SIZE },
+		{ "preallocated", SIZE, SIZE },
+		{ "after the end", 0, 0 },
+		{ "preallocated after the end", SIZE, 0 },
+		{ "across the end", 0, 2 * LEN },
+	};
+	struct bench *b = &self->b;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		ASSERT_EQ(0, ftruncate(b->plain, 0));
+		if (files[i].allocated)
+			ASSERT_EQ(0, fallocate(b->plain, 0, 0, files[i].allocated));
+		ASSERT_EQ(0, ftruncate(b->plain, files[i].size));
+		ASSERT_EQ(0, fsync(b->plain));
+		EXPECT_EQ(-EOPNOTSUPP, bench_move(b, WRITE, b->direct, 0, 0, SIZE,
+						  SPLICE_F_NOCOPY))
+			TH_LOG("%s", files[i].name);
+		EXPECT_EQ(files[i].size, lseek(b->plain, 0, SEEK_END));
+
+		/* What is past the end is seen when the file grows. */
+		ASSERT_EQ(0, ftruncate(b->plain, SIZE));
+		ASSERT_EQ(0, fsync(b->plain));
+		ASSERT_EQ(0, posix_fadvise(b->plain, 0, 0, POSIX_FADV_DONTNEED));
+		memset(b->image, 0, SIZE);
+		EXPECT_TRUE(bench_file_is(b, 0, b->image, SIZE))
+			TH_LOG("%s", files[i].name);
+	}
 }
 
 /* ---- shared blocks ---- */
@@ -426,20 +476,41 @@ FIXTURE(quota)
 FIXTURE_VARIANT(quota)
 {
 	const struct dio_call *call;
+	struct dio_place *place;
 };
 
-FIXTURE_VARIANT_ADD(quota, splice) { .call = &dio_call_splice };
-FIXTURE_VARIANT_ADD(quota, copy_file_range) { .call = &dio_call_copy_file_range };
-FIXTURE_VARIANT_ADD(quota, sendfile) { .call = &dio_call_sendfile };
-FIXTURE_VARIANT_ADD(quota, io_uring) { .call = &dio_call_io_uring };
+#define BY(c, p)	.call = &dio_call_##c, .place = &dio_on_##p
+
+FIXTURE_VARIANT_ADD(quota, splice_xfs) { BY(splice, xfs_quota) };
+FIXTURE_VARIANT_ADD(quota, copy_file_range_xfs) { BY(copy_file_range, xfs_quota) };
+FIXTURE_VARIANT_ADD(quota, sendfile_xfs) { BY(sendfile, xfs_quota) };
+FIXTURE_VARIANT_ADD(quota, io_uring_xfs) { BY(io_uring, xfs_quota) };
+FIXTURE_VARIANT_ADD(quota, splice_ext4) { BY(splice, ext4_quota) };
+FIXTURE_VARIANT_ADD(quota, io_uring_ext4) { BY(io_uring, ext4_quota) };
+
+/* Who has it may exceed quotas of ext4. */
+static int drop_sys_resource(void)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(__NR_capget, &header, data))
+		return -errno;
+	data[0].effective &= ~(1U << CAP_SYS_RESOURCE);
+	return syscall(__NR_capset, &header, data) ? -errno : 0;
+}
 
 FIXTURE_SETUP(quota)
 {
 	self->b.call = variant->call;
 	/* The blocks of the last test's file may still be counted. */
 	self->owner = 1000 + getpid();
-	if (dio_ready(_metadata, bench_open(&self->b, &dio_on_xfs_quota)))
-		ASSERT_EQ(0, fchown(self->b.plain, self->owner, -1));
+	if (!dio_ready(_metadata, bench_open(&self->b, variant->place)))
+		return;
+	ASSERT_EQ(0, fchown(self->b.plain, self->owner, -1));
+	ASSERT_EQ(0, drop_sys_resource());
 }
 
 FIXTURE_TEARDOWN(quota)
@@ -511,8 +582,6 @@ FIXTURE_VARIANT(noticed)
 	const struct dio_call *call;
 	struct dio_place *place;
 };
-
-#define BY(c, p)	.call = &dio_call_##c, .place = &dio_on_##p
 
 FIXTURE_VARIANT_ADD(noticed, splice_ext4) { BY(splice, ext4) };
 FIXTURE_VARIANT_ADD(noticed, splice_xfs) { BY(splice, xfs) };
@@ -740,46 +809,85 @@ TEST_F_TIMEOUT(noticed, no_errors, TIMEOUT)
 	close(watch);
 }
 
-/* ---- an end of everything ---- */
+/* ---- file systems that ended ---- */
 
 #ifndef FS_IOC_SHUTDOWN
 #define FS_IOC_SHUTDOWN	_IOR('X', 125, __u32)
 #endif
 
-FIXTURE(shut_down)
+/* That happens while a file is open: who shuts down a file system, or it itself. */
+static int shut_down(struct bench *b)
+{
+	__u32 how = 0;
+
+	return ioctl(b->plain, FS_IOC_SHUTDOWN, &how) ? -errno : 0;
+}
+
+static int find_error(struct bench *b)
+{
+	char name[64], path[128];
+	int ret = disk_of(b->plain, name, sizeof(name));
+
+	snprintf(path, sizeof(path), "/sys/fs/ext4/%s/trigger_fs_error", name);
+	return ret ?: dio_write_file(path, "splice_kinds");
+}
+
+FIXTURE(ended)
 {
 	struct bench b;
 };
 
-FIXTURE_SETUP(shut_down)
+FIXTURE_VARIANT(ended)
+{
+	struct dio_place *place;
+	int (*by)(struct bench *b);
+	int error;
+};
+
+FIXTURE_VARIANT_ADD(ended, xfs_shut_down) {
+	.place = &dio_on_xfs_quota,
+	.by = shut_down,
+	.error = -EIO,
+};
+
+FIXTURE_VARIANT_ADD(ended, ext4_read_only) {
+	.place = &dio_on_ext4_quota,
+	.by = find_error,
+	.error = -EROFS,
+};
+
+FIXTURE_SETUP(ended)
 {
 	self->b.call = &dio_call_splice;
-	dio_ready(_metadata, bench_open(&self->b, &dio_on_xfs_quota));
+	dio_ready(_metadata, bench_open(&self->b, variant->place));
 }
 
-FIXTURE_TEARDOWN(shut_down)
+FIXTURE_TEARDOWN(ended)
 {
 	bench_close(&self->b);
 }
 
-/* As read(2) and write(2) fail. The last: this file system is of no use then. */
-TEST_F_TIMEOUT(shut_down, fails, TIMEOUT)
+/* As read(2) and write(2). The last: these file systems are of no use then. */
+TEST_F_TIMEOUT(ended, as_for_others, TIMEOUT)
 {
 	ssize_t want_read, want_write;
 	struct bench *b = &self->b;
-	__u32 how = 0;
 	int d, fd;
 
-	ASSERT_EQ(0, ioctl(b->plain, FS_IOC_SHUTDOWN, &how));
+	ASSERT_EQ(0, fsync(b->plain));
+	ASSERT_EQ(0, variant->by(b));
 	for (d = 0; d < 2; d++) {
 		fd = d ? b->direct : b->plain;
 		want_read = pread(fd, b->mem, LEN, 0) < 0 ? -errno : LEN;
 		want_write = pwrite(fd, b->image, LEN, 0) < 0 ? -errno : LEN;
-		EXPECT_EQ(-EIO, want_write);
+		EXPECT_EQ(variant->error, want_write);
 		EXPECT_EQ(want_write, bench_move(b, WRITE, fd, 0, 0, LEN, 0));
+
+		dio_poison(&b->buf, 0, SIZE);
 		EXPECT_EQ(want_read, bench_move(b, READ, fd, 0, 0, LEN, 0));
-		if (want_read < 0)
-			EXPECT_TRUE(dio_is_poison(&b->buf, 0, SIZE));
+		EXPECT_TRUE(want_read < 0 ? dio_is_poison(&b->buf, 0, LEN) :
+			    bench_buffer_is(b, 0, b->image, LEN));
+		EXPECT_TRUE(dio_is_poison(&b->buf, LEN, SIZE - LEN));
 	}
 }
 
@@ -787,8 +895,8 @@ int main(int argc, char **argv)
 {
 	static struct dio_place *const more[] = {
 		&dio_on_ext4_crypt, &dio_on_f2fs_crypt, &dio_on_f2fs_compr,
-		&dio_on_xfs_quota, &dio_on_fuse, &dio_on_9p, &dio_on_ram,
-		&dio_on_zram, &dio_on_dm_crypt, NULL
+		&dio_on_xfs_quota, &dio_on_ext4_quota, &dio_on_fuse,
+		&dio_on_9p, &dio_on_ram, &dio_on_zram, &dio_on_dm_crypt, NULL
 	};
 
 	dio_places_make();

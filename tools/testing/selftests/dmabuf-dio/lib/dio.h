@@ -115,7 +115,7 @@ int dio_count(int fd, struct dio_counters *counters);
  *   DIO_VICTIM          an NVMe disk to be taken away (splice_removal)
  *   DIO_OUT             a directory on 9p
  *
- * What is on the disks will be overwritten. DIO_RAW should have 3 GiB for the
+ * What is on the disks will be overwritten. DIO_RAW should have 4 GiB for the
  * file systems made on it, and more than 4 GiB for splice_large.
  */
 struct dio_backing {
@@ -252,7 +252,7 @@ extern struct dio_place *const dio_places[];		/* ends with NULL */
 /* Not among them: they take time to make, and few tests need them. */
 extern struct dio_place dio_on_ext4_crypt, dio_on_f2fs_crypt;
 extern struct dio_place dio_on_f2fs_compr, dio_on_xfs_quota;
-extern struct dio_place dio_on_fuse, dio_on_9p;
+extern struct dio_place dio_on_ext4_quota, dio_on_fuse, dio_on_9p;
 extern struct dio_place dio_on_ram, dio_on_zram, dio_on_dm_crypt;
 
 #define DIO_LOOP_SIZE	(256 * DIO_KIB)	/* of dio_on_loop */

@@ -18,7 +18,7 @@
 #include "dio.h"
 
 /* Of DIO_RAW, which itself is a place too: they begin behind that. */
-#define PARTITIONS	5
+#define PARTITIONS	6
 #define PARTITION_SIZE	(512 * DIO_MIB)
 
 #define DM_NAME		"dmabuf-dio-place"
@@ -245,6 +245,12 @@ static int make_xfs_quota(struct dio_place *place)
 	return make_disk(place, 4, "xfs", "", "uquota");
 }
 
+static int make_ext4_quota(struct dio_place *place)
+{
+	return make_disk(place, 5, "ext4", "-O quota",
+			 "usrquota,errors=remount-ro");
+}
+
 static int make_dm_crypt(struct dio_place *place)
 {
 	char node[DIO_NAME], table[256];
@@ -348,6 +354,7 @@ PLACE(ext4_crypt, "ext4 encrypted", &dio_raw, make_ext4_crypt, false, false, .tr
 PLACE(f2fs_crypt, "F2FS encrypted", &dio_raw, make_f2fs_crypt, false, false, .tried = true);
 PLACE(f2fs_compr, "F2FS compressed", &dio_raw, make_f2fs_compr, false, false, .named = true);
 PLACE(xfs_quota, "XFS with quotas", &dio_raw, make_xfs_quota, true, false);
+PLACE(ext4_quota, "ext4 with quotas", &dio_raw, make_ext4_quota, true, false);
 PLACE(fuse, "FUSE", NULL, make_fuse, false, false, .named = true);
 PLACE(9p, "9p", &dio_9p, make_9p, false, false, .named = true);
 PLACE(ram, "RAM disk", NULL, make_ram, false, true);
