@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kinds of files: those that do not go direct, whatever the disk, and those
- * that share their blocks, and what else comes of a transfer but data: quotas,
- * times, notifications. The matrix has every range and call for most of them.
+ * Kinds of files: those that never go direct, those that share their blocks,
+ * and those on file systems that end; and what else a transfer does: use up a
+ * quota, change times, notify others. For ranges and calls see splice_matrix.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -39,7 +39,6 @@ FIXTURE(copied)
 
 FIXTURE_VARIANT(copied)
 {
-	const struct dio_call *call;
 	struct dio_place *place;
 	const char *reason;
 };
