@@ -170,8 +170,8 @@ impl Drop for Attachment<'_> {
 ///
 /// # Invariants
 ///
-/// The attachment is pinned once for each object. `maps` is the number of its [`MappedSegments`] and
-/// [`MappedTable`]s that were not dropped.
+/// The attachment is pinned once for each object. `maps` is the number of its [`MappedSegments`]
+/// and [`MappedTable`]s that were not dropped.
 pub struct Pinned<'a> {
     attach: &'a Attachment<'a>,
     maps: Atomic<i32>,
