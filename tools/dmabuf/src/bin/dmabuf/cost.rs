@@ -48,6 +48,10 @@ const HUGE: u64 = 2 << 20;
 
 const MAP: &str = "attach, map, one block";
 const LOAD: &str = "load a file, whole";
+const COPY: &str = "... by copy_file_range()";
+
+/// What calls that do the same may differ by, in percent.
+const SAME: u64 = 105;
 
 /// What exporters that supply their segments natively should reach.
 struct Goal {
@@ -120,6 +124,16 @@ impl fmt::Display for Line {
 struct Report {
     instructions: bool,
     lines: Vec<Line>,
+}
+
+impl Report {
+    /// What is wrong with a load, if the other call does the same for much less or more.
+    fn differs(&self, load: &Line) -> Option<String> {
+        let same = |l: &&Line| (&*l.what, &l.exporter, l.size) == (COPY, &load.exporter, load.size);
+        let copy = self.lines.iter().find(same).filter(|_| load.what == LOAD)?;
+        let (least, most) = (load.cost.min(copy.cost), load.cost.max(copy.cost));
+        (most * 100 > least * SAME).then(|| format!("{} by copy_file_range(): {load}", copy.cost))
+    }
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -207,15 +221,19 @@ fn exporter(
         })?,
     );
     if size <= length {
-        add(
-            LOAD,
-            least(repeat, times, || {
-                match buf.splice_from(&file, 0, 0, size, Flags::NOCOPY)? {
-                    n if n == size => Ok(()),
-                    n => Err(format!("only {n} bytes of {size}").into()),
-                }
-            })?,
-        );
+        // Into the same buffer, as it makes a difference where its blocks are.
+        let whole = |n| match n {
+            n if n == size => Ok(()),
+            n => Err(format!("only {n} bytes of {size}").into()),
+        };
+        let splice = least(repeat, times, || {
+            whole(buf.splice_from(&file, 0, 0, size, Flags::NOCOPY)?)
+        })?;
+        add(LOAD, splice);
+        let copy = least(repeat, times, || {
+            whole(buf.copy_file_range_from(&file, 0, 0, size, Flags::NOCOPY)?)
+        })?;
+        add(COPY, copy);
     }
     Ok(())
 }
@@ -284,6 +302,7 @@ fn side_by_side(first: &Report, second: &Report, percent: u64) -> Result<String>
             worse.push(format!("more than {percent} percent: {b}"));
         }
         if second.instructions {
+            worse.extend(second.differs(b));
             worse.extend(GOALS.iter().filter_map(|goal| goal.missed(a, b)));
         }
         let _ = writeln!(
@@ -361,6 +380,32 @@ mod tests {
         assert_eq!(
             missed(&line(LOAD, most + 32), &line(LOAD, most + 32)),
             ["more than 4000 per MiB: udmabuf, huge, load a file, whole, 32 MiB"]
+        );
+    }
+
+    #[test]
+    fn calls_cost_the_same() {
+        let line = |what: &str, cost| Line {
+            exporter: "heap".into(),
+            what: what.into(),
+            size: 32 << 20,
+            cost,
+        };
+        let differs = |costs: [u64; 2]| {
+            let report = Report {
+                instructions: true,
+                lines: vec![line(LOAD, costs[0]), line(COPY, costs[1])],
+            };
+            assert!(report.differs(&report.lines[1]).is_none());
+            report.differs(&report.lines[0])
+        };
+
+        assert_eq!(differs([100, 105]), None);
+        assert_eq!(differs([105, 100]), None);
+        assert!(differs([106, 100]).is_some());
+        assert_eq!(
+            differs([100, 106]).unwrap(),
+            "106 by copy_file_range(): heap, load a file, whole, 32 MiB"
         );
     }
 
