@@ -110,7 +110,7 @@ static int dma_buf_transfer_begin(struct dma_buf_transfer *t)
 	struct kstat stat;
 	u32 align;
 
-	if (!(file->f_flags & O_DIRECT)) {
+	if (!(file->f_flags & O_DIRECT) && !dma_buf_transfer_streams(t)) {
 		t->reason = DMA_BUF_DIO_BUFFERED;
 		return 0;
 	}
@@ -286,6 +286,17 @@ static ssize_t dma_buf_transfer_bounce(struct dma_buf_transfer *t, loff_t pos,
 	return done ?: ret;
 }
 
+static ssize_t dma_buf_transfer_mapped(struct dma_buf_transfer *t, loff_t pos,
+				       size_t offset, size_t len)
+{
+	ssize_t ret = dma_buf_copy_begin(t->dmabuf, t->rw);
+
+	if (ret)
+		return ret;
+	ret = dma_buf_transfer_file_rw(t, t->map.vaddr + offset, pos, len);
+	return dma_buf_copy_end(t->dmabuf, t->rw) ?: ret;
+}
+
 static ssize_t dma_buf_transfer_copy(struct dma_buf_transfer *t, loff_t pos,
 				     size_t offset, size_t len)
 {
@@ -297,14 +308,16 @@ static ssize_t dma_buf_transfer_copy(struct dma_buf_transfer *t, loff_t pos,
 			return ret;
 	}
 
+	/* Before access begins: to be thawed may take any time */
+	if (t->rw == WRITE)
+		dma_buf_dio_start_write(t->file, t->dio);
 	if (dma_buf_transfer_bounces(t))
-		return dma_buf_transfer_bounce(t, pos, offset, len);
-
-	ret = dma_buf_copy_begin(t->dmabuf, t->rw);
-	if (ret)
-		return ret;
-	ret = dma_buf_transfer_file_rw(t, t->map.vaddr + offset, pos, len);
-	return dma_buf_copy_end(t->dmabuf, t->rw) ?: ret;
+		ret = dma_buf_transfer_bounce(t, pos, offset, len);
+	else
+		ret = dma_buf_transfer_mapped(t, pos, offset, len);
+	if (t->rw == WRITE)
+		file_end_write(t->file);
+	return ret;
 }
 
 /*
@@ -450,6 +463,8 @@ static int dma_buf_splice_wait_fences(struct dma_buf *dmabuf, int rw,
  * are read from, or
  *
  *  - -ENOSPC: @mem_pos is at or after the end of the buffer to be filled;
+ *  - -EFBIG, with SIGXFSZ where it is for that: @pos is at or after a limit of
+ *    the size of @file;
  *  - -EINVAL: @file cannot be spliced from, or to; or it would go
  *    direct if it were aligned, and copying was refused;
  *  - -EOPNOTSUPP: the exporter has no mapping for the CPU to copy; or it cannot
@@ -476,6 +491,15 @@ ssize_t dma_buf_dio_splice(struct file *mem, loff_t mem_pos,
 	if (mem_pos >= t.dmabuf->size)
 		return rw == READ ? -ENOSPC : 0;
 	len = min_t(size_t, len, t.dmabuf->size - mem_pos);
+	/* Of all of it: a part that begins at the limit would send a signal */
+	if (rw == WRITE && S_ISREG(file_inode(file)->i_mode)) {
+		loff_t count = len;
+
+		ret = generic_write_check_limits(file, pos, &count);
+		if (ret)
+			return ret;
+		len = count;
+	}
 
 	ret = dma_buf_splice_wait_fences(t.dmabuf, rw, flags);
 	if (ret)
@@ -566,16 +590,20 @@ static int dma_buf_splice_actor(struct pipe_inode_info *pipe,
 				struct pipe_buffer *buf, struct splice_desc *sd)
 {
 	struct dma_buf_splice_dst *dst = sd->u.data;
+	size_t len;
 	void *src;
 	int ret;
 
 	ret = dma_buf_copy_begin(dst->dmabuf, READ);
 	if (ret)
 		return ret;
-	src = kmap_local_page(buf->page);
-	iosys_map_memcpy_to(&dst->map, sd->pos, src + buf->offset, sd->len);
+	/* Some have several pages, of which one is mapped at a time */
+	len = min_t(size_t, sd->len, PAGE_SIZE - offset_in_page(buf->offset));
+	src = kmap_local_page(buf->page + (buf->offset >> PAGE_SHIFT));
+	iosys_map_memcpy_to(&dst->map, sd->pos,
+			    src + offset_in_page(buf->offset), len);
 	kunmap_local(src);
-	return dma_buf_copy_end(dst->dmabuf, READ) ?: sd->len;
+	return dma_buf_copy_end(dst->dmabuf, READ) ?: len;
 }
 
 /**

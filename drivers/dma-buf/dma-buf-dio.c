@@ -511,13 +511,28 @@ static bool dma_buf_dio_revoked(struct dma_buf_dio *dio)
 }
 
 /**
- * dma_buf_dio_call - let a file do I/O
- * @kiocb: synchronous I/O on the file
- * @iter: the data; its direction says if the file is read or written
+ * dma_buf_dio_start_write - protect a file from freezing while it is written
+ * @file: the file; file_end_write() ends it
+ * @dio: the buffer, or %NULL; no I/O on it is in flight
  *
- * A file that is written is protected from freezing for the call only: before
- * and after it, a transfer may wait for fences, or for an exporter.  While it
- * waits for a frozen one to be thawed, the buffer is not mapped.
+ * While it waits for a frozen file system to be thawed, the buffer is not
+ * mapped.  The caller must not have begun CPU access.
+ *
+ * Context: may sleep, and takes the &dma_buf.resv lock.
+ */
+void dma_buf_dio_start_write(struct file *file, struct dma_buf_dio *dio)
+{
+	if (file_start_write_trylock(file))
+		return;
+	if (dio)
+		dma_buf_dio_unmap(dio);
+	file_start_write(file);
+}
+
+/**
+ * dma_buf_dio_call - let a file do I/O
+ * @kiocb: synchronous I/O on the file, protected from freezing if it is written
+ * @iter: the data; its direction says if the file is read or written
  *
  * Returns: what ->read_iter() or ->write_iter() returned.
  */
@@ -526,17 +541,10 @@ ssize_t dma_buf_dio_call(struct kiocb *kiocb, struct iov_iter *iter)
 	struct file *file = kiocb->ki_filp;
 	ssize_t ret;
 
-	if (iov_iter_rw(iter) == READ) {
+	if (iov_iter_rw(iter) == READ)
 		ret = file->f_op->read_iter(kiocb, iter);
-	} else {
-		if (!file_start_write_trylock(file)) {
-			if (iov_iter_is_dmabuf(iter))
-				dma_buf_dio_unmap(iter->dmabuf);
-			file_start_write(file);
-		}
+	else
 		ret = file->f_op->write_iter(kiocb, iter);
-		file_end_write(file);
-	}
 	WARN_ON_ONCE(ret == -EIOCBQUEUED);
 	return ret;
 }
@@ -558,7 +566,11 @@ static ssize_t dma_buf_dio_rw_chunk(struct dma_buf_dio *dio, struct file *file,
 	dio->error = 0;
 	dio->reason = DMA_BUF_DIO_DIRECT;
 	iov_iter_dmabuf(&iter, dir, dio, offset, len);
+	if (dir == ITER_SOURCE)
+		dma_buf_dio_start_write(file, dio);
 	ret = dma_buf_dio_call(&kiocb, &iter);
+	if (dir == ITER_SOURCE)
+		file_end_write(file);
 
 	/* A bio cannot carry every errno */
 	if (ret < 0 && dio->error)
@@ -622,7 +634,8 @@ ssize_t dma_buf_dio_rw(struct dma_buf_dio *dio, struct file *file, loff_t pos,
 		if (ret == -EOPNOTSUPP && dma_buf_dio_wants_remap(dio) &&
 		    tries++ < DMA_BUF_DIO_TRIES) {
 			ret = dma_buf_dio_remap(dio);
-			if (ret)
+			/* A path may be gone, while others lead to the disk */
+			if (ret && ret != -ENODEV)
 				break;
 			continue;
 		}

@@ -96,8 +96,9 @@ err_unmap:
  *
  * Context: may sleep; the &dma_buf.resv lock is held.
  *
- * Returns: the segments, to be given back with dma_buf_unmap_segments(), or
- * the error of the exporter or -ENOMEM as a pointer.
+ * Returns: the segments, to be given back with dma_buf_unmap_segments(); or as a
+ * pointer the error of the exporter, -EIO if it has given none, -ENOMEM, or
+ * -EINVAL for a static importer.
  */
 struct dma_buf_segments *
 dma_buf_map_segments(struct dma_buf_attachment *attach,

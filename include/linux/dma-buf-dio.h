@@ -177,6 +177,7 @@ struct dma_buf_dio_map *dma_buf_dio_get_map(struct dma_buf_dio *dio,
 void dma_buf_dio_want_map(struct dma_buf_dio *dio,
 			  struct dma_buf_dio_dev *ddev);
 
+void dma_buf_dio_start_write(struct file *file, struct dma_buf_dio *dio);
 ssize_t dma_buf_dio_call(struct kiocb *kiocb, struct iov_iter *iter);
 ssize_t dma_buf_dio_rw(struct dma_buf_dio *dio, struct file *file, loff_t pos,
 		       size_t offset, size_t len);

@@ -45,7 +45,9 @@ apt_private() {
 apt_in() {
 	apt_dir=$1
 	shift
-	set -- -q -y -o APT::Sandbox::User=root -o Dir::Etc::sourcelist=/dev/null \
+	# Only what changes something asks, and only that understands to be told yes.
+	[ "${APT:-apt-get}" != apt-get ] || set -- -y "$@"
+	set -- -q -o APT::Sandbox::User=root -o Dir::Etc::sourcelist=/dev/null \
 		-o Dir::Etc::sourceparts="$apt_dir/parts" \
 		-o Dir::State::lists="$apt_dir/lists" "$@"
 	if [ -n "${APT_ONLY:-}" ]; then

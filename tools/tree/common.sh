@@ -52,7 +52,7 @@ step() {
 		fi
 	done
 	[ -t 2 ] && printf '\r\033[K' >&2
-	trap - INT TERM
+	trap 'exit 130' INT TERM
 	step_rc=0
 	wait "$step_pid" || step_rc=$?
 	if [ "$step_rc" != 0 ]; then
@@ -67,6 +67,14 @@ step() {
 		say "$step_name: done, $(($(date +%s) - step_begin)) s"
 	fi
 	return "$step_rc"
+}
+
+# only_one NAME: waits for a run of NAME that is under way: logs are in one place.
+only_one() {
+	exec 8>"$cache/$1.lock"
+	flock -n 8 && return
+	say "waiting for another 'lab $1'"
+	flock 8
 }
 
 # The identity and date of every commit the lab makes are fixed, so that equal

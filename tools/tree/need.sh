@@ -35,6 +35,7 @@ min_version() { sh "$src/scripts/min-tool-version.sh" "$1"; }
 llvm=19
 bindgen_version=0.72.1
 qemu_min=10.0
+vng_version=1.42
 
 # What builds a kernel.  Sets PATH, LIBCLANG_PATH and RUST_LIB_SRC.
 need_build() {
@@ -108,7 +109,7 @@ need_boot() {
 
 need_vng() {
 	rm -rf "$cache/vng"
-	python3 -m venv "$cache/vng" && "$cache/vng/bin/pip" install -q virtme-ng
+	python3 -m venv "$cache/vng" && "$cache/vng/bin/pip" install -q "virtme-ng==$vng_version"
 }
 
 # A QEMU that is new enough is in the machine's release, or in its backports.
@@ -143,9 +144,21 @@ need_liburing_build() (
 	: >"$liburing/done"
 )
 
+# What builds and looks at the program.
+need_crate() {
+	need gcc libc6-dev
+	have cargo || need cargo
+	need_lints
+}
+
 # What only looks at sources.
 need_static() {
-	need shellcheck python3-git python3-ply && need_sparse
+	need shellcheck python3-git python3-ply && need_lints && need_sparse
+}
+
+need_lints() {
+	have rustfmt || need rustfmt
+	have clippy-driver || need rust-clippy
 }
 
 # Sets $sparse.  The kernel does without one that is too old, quietly; what it

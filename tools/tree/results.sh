@@ -2,10 +2,12 @@
 # shellcheck shell=sh
 #
 # One line for each test, failures once more at the end, and the closing line
-# "N passed, N failed".  Counted in a file: results come from subshells too.
+# "N passed, N failed".  Counted in a file, in the directory that results_begin()
+# was told: results come from subshells too.
 
 results_begin() {
-	results=$(mktemp "$cache/tmp.XXXXXX") || exit 1
+	results=$1/results
+	: >"$results" || exit 1
 	results_start=$(date +%s)
 }
 
@@ -45,7 +47,6 @@ results_end() {
 	fi
 	[ "$skipped" = 0 ] || echo "$skipped skipped"
 	echo "$(($(date +%s) - results_start)) s, logs in $cache/log"
-	rm -f "$results"
 	if [ -n "${LAB_COUNT:-}" ]; then
 		echo "$passed $failed" >>"$LAB_COUNT"
 	else

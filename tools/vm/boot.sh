@@ -48,7 +48,7 @@ boot_quote() {
 boot() {
 	boot_dir=$1
 	shift
-	mkdir -p "$boot_dir" && : >"$boot_dir/console" || return 1
+	mkdir -p "$boot_dir" && rm -f "$boot_dir/done" && : >"$boot_dir/console" || return 1
 	set -- "$(boot_quote "$@")"
 	{
 		echo "#!/bin/sh"
@@ -112,7 +112,7 @@ boot() {
 	boot_rc=0
 	wait "$boot_vm" || boot_rc=$?
 	wait "$boot_out" "$boot_err"
-	trap - INT TERM HUP
+	trap 'exit 130' INT TERM HUP
 	boot_clean
 	if [ "$boot_rc" = 255 ] || [ "$boot_rc" = 124 ] && [ ! -e "$boot_dir/done" ]; then
 		tail -n 25 "$boot_dir/console" | sed 's/^/  | /' >&2

@@ -78,4 +78,6 @@ END {
 	missing(label, top, tops)
 	if (!seen && top == "")
 		print "FAIL " label ": no results"
+	else if (flat && top == "")
+		print "FAIL " label ": no plan, it ended early"
 }

@@ -3,8 +3,7 @@
 #
 # Builds tools/dmabuf, to run inside: sets $program.
 
-need gcc libc6-dev
-have cargo || need cargo
+need_crate
 : "${CARGO_TARGET_DIR:=$cache/cargo}"
 export CARGO_TARGET_DIR
 # shellcheck disable=SC2034 # for who reads this

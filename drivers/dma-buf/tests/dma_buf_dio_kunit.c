@@ -363,7 +363,13 @@ static void dio_coherent(struct kunit *test)
 	map = dma_buf_dio_get_map(dio, ddev);
 	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(map), p->error);
 	KUNIT_EXPECT_EQ(test, dio->error, p->error);
-	dma_buf_fake_expect(fake, !p->error, !p->map_error);
+	if (p->map_error) {
+		KUNIT_EXPECT_EQ(test, atomic_read(&fake->attached), 0);
+		KUNIT_EXPECT_EQ(test, atomic_read(&fake->pinned), 0);
+		KUNIT_EXPECT_EQ(test, atomic_read(&fake->maps), 0);
+	} else {
+		dma_buf_fake_expect(fake, !p->error, 1);
+	}
 }
 
 /* Real IOMMUs are coherent enough, whatever the kernel is there to debug. */

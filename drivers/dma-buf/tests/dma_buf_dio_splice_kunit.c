@@ -36,6 +36,7 @@ static const struct dma_buf_segment splice_seg[] = {
  * @test: the test
  * @fake: the buffer
  * @ddev: the disk of the file
+ * @gone: another one, that was removed
  * @file: the file
  * @cannot_map: a map has to be asked for
  * @ret: what each read returns, %ALL for as much as it was asked for
@@ -49,7 +50,7 @@ static const struct dma_buf_segment splice_seg[] = {
 struct splice_test {
 	struct kunit *test;
 	struct dma_buf_fake *fake;
-	struct dma_buf_dio_dev *ddev;
+	struct dma_buf_dio_dev *ddev, *gone;
 	struct file *file;
 
 	bool cannot_map;
@@ -481,6 +482,35 @@ static void splice_want(struct kunit *test)
 	splice_fail_map(s);
 	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), -ENXIO);
 	KUNIT_EXPECT_EQ(test, s->nr, 1);
+}
+
+static void splice_want_gone(struct splice_test *s)
+{
+	dma_buf_dio_want_map(s->dio, s->gone);
+}
+
+/* One path to the disk was removed while the other one takes the data. */
+static void splice_path_gone(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+
+	s->gone = dma_buf_dio_dev_alloc(dma_buf_fake_device(test, "gone",
+							    DMA_BIT_MASK(64)));
+	KUNIT_ASSERT_NOT_NULL(test, s->gone);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, splice_dev_end,
+							   s->gone));
+	dma_buf_dio_dev_kill(s->gone);
+
+	s->hook = splice_want_gone;
+	s->hook_at = 1;
+	s->ret[1] = -EOPNOTSUPP;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, SPLICE_F_NOCOPY),
+			SZ_64M);
+	KUNIT_EXPECT_EQ(test, s->nr, 3);
+	splice_expect_read(s, 1, CHUNK, CHUNK, CHUNK);
+	splice_expect_read(s, 2, CHUNK, CHUNK, CHUNK);
+	dma_buf_fake_expect(s->fake, 0, 1);
+	KUNIT_EXPECT_EQ(test, splice_counter(s), SZ_64M);
 }
 
 static void splice_want_again(struct splice_test *s)
@@ -941,6 +971,7 @@ static struct kunit_case dma_buf_dio_splice_cases[] = {
 	KUNIT_CASE(splice_revoke),
 	KUNIT_CASE(splice_revoke_in_chunk),
 	KUNIT_CASE(splice_want),
+	KUNIT_CASE(splice_path_gone),
 	KUNIT_CASE(splice_again),
 	KUNIT_CASE_PARAM(splice_stop, splice_stop_gen_params),
 	KUNIT_CASE_PARAM(splice_refuse, splice_refuse_gen_params),

@@ -644,8 +644,10 @@ static int try_one(struct __test_metadata *_metadata,
 	ret = dio_src_open(&b.src, backing, 0, SIZE) ?:
 	      dio_buf_alloc(&b.buf, exporter, SIZE);
 	EXPECT_LE(0, ret);
-	if (ret)
+	if (ret) {
+		dio_src_close(&b.src);
 		return 0;
+	}
 	if (variant->big_blocks && b.src.block < DIO_ALIGNED) {
 		dio_skip("no disk with blocks of 4 KiB");
 		goto out;
@@ -699,18 +701,20 @@ TEST_F_TIMEOUT(refusal, changes_nothing_or_copies, TIMEOUT)
 TEST(control)
 {
 	struct bench b = {};
-	int i, tried = 0;
+	int i, ret, tried = 0;
 
+	if (!dio_ready(_metadata, dio_buf_alloc(&b.buf, &dio_heap, SIZE)))
+		return;
 	for (i = 0; dio_backings[i]; i++) {
-		if (dio_src_open(&b.src, dio_backings[i], 0, SIZE))
+		ret = dio_src_open(&b.src, dio_backings[i], 0, SIZE);
+		ASSERT_LE(0, ret) TH_LOG("%s: %s", dio_backings[i]->name, strerror(-ret));
+		if (ret)
 			continue;
-		if (!dio_ready(_metadata, dio_buf_alloc(&b.buf, &dio_heap, SIZE)))
-			return;
 		EXPECT_TRUE(dio_transfer(&b.src, 0, &b.buf, LEN, LEN));
-		dio_buf_free(&b.buf);
 		dio_src_close(&b.src);
 		tried++;
 	}
+	dio_buf_free(&b.buf);
 	if (!tried)
 		SKIP(return, "%s", dio_reason());
 }
@@ -728,52 +732,94 @@ static bool booted_with(const char *option)
 }
 
 /*
- * Where buffers are copied to and fro for the disk, the right data or a refusal
- * are both good, and all else is not. To be run alone: everything that expects
- * data may fail there.
+ * 1 if an IOMMU translates what the disk reads and writes, 0 if not, or -errno:
+ * the nearest device above the disk that has a group tells.
  */
+static int is_translated(const struct dio_src *src)
+{
+	char disk[DIO_NAME], at[PATH_MAX], path[PATH_MAX + 32], type[32];
+	int ret;
+	FILE *f;
+
+	ret = dio_src_disk(src, disk, sizeof(disk)) ?: dio_controller(disk, at);
+	if (ret)
+		return ret;
+	for (; *at; *strrchr(at, '/') = 0) {
+		snprintf(path, sizeof(path), "%s/iommu_group/type", at);
+		f = fopen(path, "r");
+		if (!f)
+			continue;
+		ret = fgets(type, sizeof(type), f) && !strncmp(type, "DMA", 3);
+		fclose(f);
+		return ret;
+	}
+	return 0;
+}
+
+/*
+ * Memory that is copied to and fro for the disk is refused, and the CPU copies
+ * instead; where an IOMMU translates, nothing has to be. To be run alone:
+ * everything that expects direct I/O fails there.
+ */
+static void bounce_one(struct __test_metadata *_metadata, struct dio_src *src,
+		       struct dio_buf *buf, bool direct)
+{
+	loff_t in = 0, out = LEN;
+	struct dio_counters c;
+
+	dio_poison(buf, 0, buf->size);
+	EXPECT_EQ(direct ? (ssize_t)LEN : -EOPNOTSUPP,
+		  dio_splice(src->fd, 0, buf->fd, LEN, LEN));
+	EXPECT_TRUE(direct ? dio_is_data(buf, LEN, src, 0, LEN) :
+			     dio_is_poison(buf, LEN, LEN));
+	EXPECT_TRUE(dio_is_poison(buf, 0, LEN));
+	EXPECT_TRUE(dio_is_poison(buf, 2 * LEN, buf->size - 2 * LEN));
+
+	dio_poison(buf, 0, buf->size);
+	EXPECT_EQ(LEN, splice(src->fd, &in, buf->fd, &out, LEN, 0));
+	EXPECT_TRUE(dio_is_data(buf, LEN, src, 0, LEN));
+	EXPECT_TRUE(dio_is_poison(buf, 0, LEN));
+	EXPECT_TRUE(dio_is_poison(buf, 2 * LEN, buf->size - 2 * LEN));
+
+	ASSERT_EQ(0, dio_count(buf->fd, &c));
+	EXPECT_EQ(direct ? 2 * LEN : 0, c.dio_read);
+	EXPECT_EQ(direct ? 0 : LEN, c.copy_read);
+	EXPECT_STREQ(direct ? "none" : "mapping", c.reason);
+}
+
 TEST(bounced)
 {
 	const struct dio_exporter *exporters[] = { &dio_heap, &dio_udmabuf };
 	const size_t size = 4 * DIO_MIB;	/* has blocks too large to bounce */
-	struct bench b = {};
-	int i, e, tried = 0;
-	loff_t in, out;
-	ssize_t ret;
+	int i, e, ret, direct, tried = 0;
+	struct dio_buf buf;
+	struct dio_src src;
 
 	if (!booted_with("swiotlb=force"))
 		SKIP(return, "not booted with swiotlb=force");
 
 	for (i = 0; dio_backings[i]; i++) {
-		if (dio_src_open(&b.src, dio_backings[i], 0, SIZE))
+		ret = dio_src_open(&src, dio_backings[i], 0, SIZE);
+		ASSERT_LE(0, ret) TH_LOG("%s: %s", dio_backings[i]->name, strerror(-ret));
+		if (ret)
 			continue;
-		for (e = 0; e < ARRAY_SIZE(exporters); e++) {
-			if (!dio_ready(_metadata, dio_buf_alloc(&b.buf, exporters[e], size)))
-				return;
-			dio_poison(&b.buf, 0, size);
-			ret = dio_splice(b.src.fd, 0, b.buf.fd, LEN, LEN);
-			EXPECT_TRUE(ret == LEN || ret == -EOPNOTSUPP)
-				TH_LOG("splice: %zd", ret);
-			EXPECT_TRUE(ret == LEN ?
-				    dio_is_data(&b.buf, LEN, &b.src, 0, LEN) :
-				    dio_is_poison(&b.buf, LEN, LEN))
-				TH_LOG("%s, splice: %zd", exporters[e]->name, ret);
-
-			/* Where it is refused, it can still be copied */
-			dio_poison(&b.buf, 0, size);
-			in = 0;
-			out = LEN;
-			EXPECT_EQ(LEN, splice(b.src.fd, &in, b.buf.fd, &out,
-					      LEN, 0));
-			EXPECT_TRUE(dio_is_data(&b.buf, LEN, &b.src, 0, LEN));
-			EXPECT_TRUE(dio_is_poison(&b.buf, 0, LEN));
-			EXPECT_TRUE(dio_is_poison(&b.buf, 2 * LEN, size - 2 * LEN));
-			dio_buf_free(&b.buf);
+		direct = is_translated(&src);
+		EXPECT_LE(0, direct) TH_LOG("%s: %s", src.where, strerror(-direct));
+		for (e = 0; direct >= 0 && e < ARRAY_SIZE(exporters); e++) {
+			ret = dio_buf_alloc(&buf, exporters[e], size);
+			EXPECT_LE(0, ret) TH_LOG("%s: %s", exporters[e]->name, strerror(-ret));
+			if (ret)
+				continue;
+			bounce_one(_metadata, &src, &buf, direct);
+			if (_metadata->exit_code)
+				TH_LOG("%s from %s, %s", exporters[e]->name, src.where,
+				       direct ? "translated" : "not translated");
+			dio_buf_free(&buf);
+			tried++;
 		}
-		dio_src_close(&b.src);
-		tried++;
+		dio_src_close(&src);
 	}
-	if (!tried)
+	if (!tried && !_metadata->exit_code)
 		SKIP(return, "%s", dio_reason());
 }
 

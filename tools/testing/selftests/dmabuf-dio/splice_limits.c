@@ -116,6 +116,79 @@ TEST_F_TIMEOUT(contract, file_size_limit, TIMEOUT)
 	}
 }
 
+static bool file_is_buffer(struct bench *b, loff_t pos, size_t len)
+{
+	size_t at, n;
+
+	for (at = 0; at < len; at += n) {
+		n = len - at < SIZE ? len - at : SIZE;
+		if (!bench_file_is_buffer(b, pos + at, at, n))
+			return false;
+	}
+	return true;
+}
+
+/* The same where two pieces of a transfer meet: the second is not tried. */
+TEST_F_TIMEOUT(contract, file_size_limit_between_pieces, TIMEOUT)
+{
+	static const struct {
+		rlim_t limit;
+		loff_t pos;
+		size_t len;
+		bool direct;
+		long long by_dma;	/* at least, if any */
+	} tries[] = {
+		/* Two copies, and two direct chunks. */
+		{ DIO_MIB, 0, 3 * DIO_MIB, false, 0 },
+		{ 32 * DIO_MIB, 0, 48 * DIO_MIB, true, 32 * DIO_MIB },
+		/* A head, or a tail, and what is aligned. */
+		{ DIO_ALIGNED, 100, LEN, true, 0 },
+		{ DIO_MIB, 0, DIO_MIB + 100, true, DIO_MIB },
+	};
+	bool in_task = variant->call != &dio_call_io_uring;
+	struct dio_counters before, after;
+	struct bench *b = &self->b;
+	struct rlimit limit;
+	ssize_t want;
+	int i, fd;
+
+	signal(SIGXFSZ, on_sigxfsz);
+	dio_buf_free(&b->buf);
+	ASSERT_EQ(0, dio_buf_alloc(&b->buf, &dio_heap, 48 * DIO_MIB));
+	dio_poison(&b->buf, 0, b->buf.size);
+	ASSERT_EQ(0, getrlimit(RLIMIT_FSIZE, &limit));
+	for (i = 0; i < ARRAY_SIZE(tries); i++) {
+		fd = tries[i].direct ? b->direct : b->plain;
+		limit.rlim_cur = tries[i].limit;
+		want = tries[i].limit - tries[i].pos;
+		ASSERT_EQ(0, ftruncate(b->plain, 0));
+		ASSERT_EQ(0, dio_count(b->buf.fd, &before));
+		ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+
+		exceeded = 0;
+		EXPECT_EQ(want, bench_move(b, WRITE, fd, tries[i].pos, 0, tries[i].len, 0))
+			TH_LOG("try %d", i);
+		EXPECT_EQ(0, exceeded) TH_LOG("try %d", i);
+		EXPECT_EQ(tries[i].limit, lseek(b->plain, 0, SEEK_END));
+		EXPECT_TRUE(file_is_buffer(b, tries[i].pos, want))
+			TH_LOG("try %d", i);
+		ASSERT_EQ(0, dio_count(b->buf.fd, &after));
+		if (variant->place->direct)
+			EXPECT_LE(tries[i].by_dma, after.dio_write - before.dio_write)
+				TH_LOG("try %d", i);
+
+		EXPECT_EQ(-EFBIG, bench_move(b, WRITE, fd, tries[i].limit, 0, LEN, 0))
+			TH_LOG("try %d", i);
+		if (in_task)
+			EXPECT_LT(0, exceeded) TH_LOG("try %d", i);
+		EXPECT_EQ(tries[i].limit, lseek(b->plain, 0, SEEK_END));
+
+		limit.rlim_cur = limit.rlim_max;
+		ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+	}
+	EXPECT_TRUE(dio_is_poison(&b->buf, 0, b->buf.size));
+}
+
 /* Beyond what the file system can store. */
 TEST_F_TIMEOUT(contract, too_far, TIMEOUT)
 {

@@ -91,40 +91,25 @@ FIXTURE_TEARDOWN(refused)
 	free(self->data);
 }
 
-/* What is there of a file before it is written: so much is allocated, and seen. */
-static const struct before {
-	const char *name;
-	off_t allocated, size;
-} files[] = {
-	{ "hole", 0, SIZE },
-	{ "preallocated", SIZE, SIZE },
-	{ "after the end", 0, 0 },
-	{ "preallocated after the end", SIZE, 0 },
-	{ "across the end", 0, SIZE / 2 },
-};
-
 static int open_file(FIXTURE_DATA(refused) const *self,
-		     const struct before *file, int flags)
+		     const struct dio_before *before, int flags)
 {
 	char path[2 * DIO_NAME];
 
-	snprintf(path, sizeof(path), "%s/%s", self->dir, file->name);
+	snprintf(path, sizeof(path), "%s/%s", self->dir, before->name);
 	return open(path, flags | O_CLOEXEC, 0600);
 }
 
 static void try_write(struct __test_metadata *_metadata,
 		      FIXTURE_DATA(refused) const *self,
-		      const struct before *file)
+		      const struct dio_before *before)
 {
-	int fd = open_file(self, file, O_RDWR | O_CREAT | O_DIRECT);
+	int fd = open_file(self, before, O_RDWR | O_CREAT | O_DIRECT);
 
 	ASSERT_LE(0, fd);
-	if (file->allocated)
-		ASSERT_EQ(0, fallocate(fd, 0, 0, file->allocated));
-	ASSERT_EQ(0, ftruncate(fd, file->size));
-	ASSERT_EQ(0, fsync(fd));
+	ASSERT_EQ(0, dio_make_before(fd, before, SIZE));
 	EXPECT_EQ(-EOPNOTSUPP, dio_splice(self->buf.fd, 0, fd, 0, SIZE))
-		TH_LOG("%s", file->name);
+		TH_LOG("%s", before->name);
 	/* What is past the end is seen when the file grows. */
 	EXPECT_EQ(0, ftruncate(fd, SIZE));
 	close(fd);
@@ -132,9 +117,9 @@ static void try_write(struct __test_metadata *_metadata,
 
 static void expect_zeroes(struct __test_metadata *_metadata,
 			  FIXTURE_DATA(refused) const *self,
-			  const struct before *file)
+			  const struct dio_before *before)
 {
-	int fd = open_file(self, file, O_RDONLY);
+	int fd = open_file(self, before, O_RDONLY);
 	size_t i;
 
 	ASSERT_LE(0, fd);
@@ -143,31 +128,31 @@ static void expect_zeroes(struct __test_metadata *_metadata,
 	for (i = 0; i < SIZE && !self->data[i]; i++)
 		;
 	EXPECT_EQ(SIZE, i)
-		TH_LOG("%s: %#x at %zu", file->name, self->data[i], i);
+		TH_LOG("%s: %#x at %zu", before->name, self->data[i], i);
 }
 
 TEST_F_TIMEOUT(refused, leaves_no_trace, TIMEOUT)
 {
+	const struct dio_before *before;
 	loff_t from = 0, to = 0;
 	int fd;
-	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(files); i++)
-		try_write(_metadata, self, &files[i]);
+	for (before = dio_befores; before->name; before++)
+		try_write(_metadata, self, before);
 
 	/* Nobody shall remember what was read before. */
 	ASSERT_EQ(0, umount(self->dir));
 	ASSERT_EQ(0, mount(self->node, self->dir, variant->type, 0, NULL));
-	for (i = 0; i < ARRAY_SIZE(files); i++)
-		expect_zeroes(_metadata, self, &files[i]);
+	for (before = dio_befores; before->name; before++)
+		expect_zeroes(_metadata, self, before);
 
 	/* And the file system is as good as before. */
-	fd = open_file(self, &files[0], O_RDWR | O_DIRECT);
+	fd = open_file(self, dio_befores, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ((ssize_t)SIZE, splice(self->buf.fd, &from, fd, &to, SIZE, 0));
 	EXPECT_EQ(0, fsync(fd));
 	close(fd);
-	fd = open_file(self, &files[0], O_RDONLY);
+	fd = open_file(self, dio_befores, O_RDONLY);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ((ssize_t)SIZE, read(fd, self->data, SIZE));
 	close(fd);

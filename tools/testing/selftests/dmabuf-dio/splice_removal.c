@@ -24,45 +24,12 @@
 
 static const struct dio_backing victim = { .name = "victim", .env = "DIO_VICTIM" };
 
-/* /sys directory of the controller whose namespace @disk is. */
-static int controller_of(const char *disk, char *ctrl)
-{
-	char path[PATH_MAX];
-	struct dirent *entry;
-	int ret = -ENODEV;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/sys/block/%s/device", disk);
-	if (!realpath(path, ctrl))
-		return -errno;
-	if (!strstr(ctrl, "/nvme-subsys"))
-		return 0;
-
-	/* A multipath disk hangs on a subsystem, which lists its controllers. */
-	snprintf(path, sizeof(path), "%s", ctrl);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		char link[PATH_MAX + 256];
-		int number, end = 0;
-
-		if (sscanf(entry->d_name, "nvme%d%n", &number, &end) != 1 ||
-		    entry->d_name[end])
-			continue;
-		snprintf(link, sizeof(link), "%s/%s", path, entry->d_name);
-		if (realpath(link, ctrl))
-			ret = 0;
-	}
-	if (dir)
-		closedir(dir);
-	return ret;
-}
-
 static int pci_of(const char *disk, char *pci)
 {
 	char path[PATH_MAX + 16], ctrl[PATH_MAX];
 	int ret;
 
-	ret = controller_of(disk, ctrl);
+	ret = dio_controller(disk, ctrl);
 	if (ret)
 		return ret;
 	snprintf(path, sizeof(path), "%s/device", ctrl);
@@ -218,7 +185,9 @@ TEST_F_TIMEOUT(splice_removal, idle, TIMEOUT)
 	EXPECT_TRUE(dio_is_data(&self->buf, DIO_GUARD, &self->src, 0, LEN));
 
 	/* Losing one disk is no reason to lose the others. */
-	if (!dio_src_open(&other, &dio_ext4, 0, LEN)) {
+	ret = dio_src_open(&other, &dio_ext4, 0, LEN);
+	EXPECT_LE(0, ret) TH_LOG("%s", strerror(-ret));
+	if (!ret) {
 		EXPECT_TRUE(dio_transfer(&other, 0, &self->buf, at, LEN));
 		dio_src_close(&other);
 	}
@@ -294,7 +263,7 @@ TEST_F_TIMEOUT(splice_removal, reset_in_flight, TIMEOUT)
 
 	if (variant->unbind)
 		SKIP(return, "done with the other variants");
-	ASSERT_EQ(0, controller_of(strrchr(getenv(victim.env), '/') + 1, ctrl));
+	ASSERT_EQ(0, dio_controller(strrchr(getenv(victim.env), '/') + 1, ctrl));
 	snprintf(path, sizeof(path), "%s/reset_controller", ctrl);
 	start_all(_metadata, &self->src, &self->buf, worker, 60);
 	for (i = 0; i < 3; i++) {

@@ -31,6 +31,16 @@ FIXTURE_TEARDOWN(memory)
 	bench_close(&self->b);
 }
 
+/* Of the last copy. */
+static void expect_reason(struct __test_metadata *_metadata, struct bench *b,
+			  const char *reason)
+{
+	struct dio_counters c = {};
+
+	EXPECT_EQ(0, dio_count(b->buf.fd, &c));
+	EXPECT_STREQ(reason, c.reason);
+}
+
 static const struct dio_call *const stream_calls[] = {
 	&dio_call_splice, &dio_call_sendfile, &dio_call_io_uring, NULL
 };
@@ -59,6 +69,7 @@ TEST_F(memory, from_streams)
 			TH_LOG("%s", b->call->name);
 		EXPECT_TRUE(bench_buffer_is(b, 0, b->image, 1000));
 		EXPECT_TRUE(dio_is_poison(&b->buf, 1000, SIZE - 1000));
+		expect_reason(_metadata, b, "file");
 
 		/* None left, and none to come. */
 		close(s[1]);
@@ -70,6 +81,7 @@ TEST_F(memory, from_streams)
 		dio_poison(&b->buf, 0, SIZE);
 		EXPECT_EQ(LEN,
 			  b->call->move(zero, NULL, b->buf.fd, dio_out(b->call, &off), LEN, 0));
+		expect_reason(_metadata, b, "file");
 		memset(b->mem, 0, LEN);
 		EXPECT_TRUE(dio_is_poison(&b->buf, 0, LEN));
 		EXPECT_TRUE(bench_buffer_is(b, LEN, b->mem, LEN));
@@ -92,6 +104,7 @@ TEST_F(memory, to_streams)
 		off = 100;
 		EXPECT_EQ(3000, b->call->move(b->buf.fd, &off, s[0], NULL, 3000, 0));
 		EXPECT_EQ(3100, off);
+		expect_reason(_metadata, b, "file");
 		EXPECT_EQ(5000, b->call->move(b->buf.fd, &off, s[0], NULL, 5000, 0))
 			TH_LOG("%s", b->call->name);
 		EXPECT_EQ(8100, off);
@@ -106,6 +119,7 @@ TEST_F(memory, to_streams)
 		close(s[0]);
 
 		EXPECT_EQ(LEN, b->call->move(b->buf.fd, &off, sink, NULL, LEN, 0));
+		expect_reason(_metadata, b, "file");
 	}
 	close(sink);
 }
@@ -132,6 +146,7 @@ TEST_F(memory, from_proc_file)
 			TH_LOG("%s", b->call->name);
 		EXPECT_TRUE(bench_buffer_is(b, 0, b->mem, len));
 		EXPECT_TRUE(dio_is_poison(&b->buf, len, SIZE - len));
+		expect_reason(_metadata, b, "buffered");
 	}
 	close(fd);
 }
@@ -283,6 +298,7 @@ TEST_F(pipes, from_buffer)
 
 	ASSERT_EQ(0, dio_count(b->buf.fd, &c));
 	EXPECT_EQ(20033, c.copy_write);
+	EXPECT_STREQ("file", c.reason);
 	EXPECT_EQ(0, c.copy_read + c.dio_read + c.dio_write);
 	EXPECT_TRUE(dio_is_poison(&b->buf, 0, SIZE));
 
@@ -361,6 +377,7 @@ TEST_F(pipes, to_buffer)
 
 	ASSERT_EQ(0, dio_count(b->buf.fd, &c));
 	EXPECT_EQ(20100, c.copy_read);
+	EXPECT_STREQ("file", c.reason);
 	EXPECT_EQ(0, c.copy_write + c.dio_read + c.dio_write);
 
 	close(self->in);
@@ -399,6 +416,51 @@ TEST_F(pipes, pages_of_others)
 	EXPECT_TRUE(bench_file_is_buffer(b, 5, 4, 10000));
 	close(fd[0]);
 	close(fd[1]);
+}
+
+/* Pieces of several pages each, which sockets have. */
+TEST_F(pipes, from_socket)
+{
+	static const size_t most[] = { 2 * LEN, LEN / 2 - 99, 5001 };
+	const size_t len = 2 * LEN, at = LEN / 2 + 13;
+	struct bench *b = &self->b;
+	struct dio_counters c;
+	bool small = false;
+	int i, s[2];
+	size_t done;
+	ssize_t n;
+	loff_t off;
+
+	for (i = 0; i < ARRAY_SIZE(most); i++) {
+		ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s));
+		ASSERT_EQ(len, write(s[1], b->image, len));
+		ASSERT_EQ(DIO_MIB, fcntl(self->in, F_SETPIPE_SZ, DIO_MIB));
+		for (done = 0; done < len; done += n) {
+			n = splice(s[0], NULL, self->in, NULL, len - done, 0);
+			ASSERT_LT(0, n) TH_LOG("after %zu", done);
+		}
+		close(s[0]);
+		close(s[1]);
+		/* Room for half of it, if a piece were a page. */
+		small |= fcntl(self->in, F_SETPIPE_SZ, len / 2) < 0;
+
+		dio_poison(&b->buf, 0, SIZE);
+		off = at;
+		for (done = 0; done < len; done += n) {
+			n = len - done < most[i] ? len - done : most[i];
+			ASSERT_EQ(n, splice(self->out, NULL, b->buf.fd, &off, n, 0))
+				TH_LOG("after %zu", done);
+		}
+		EXPECT_EQ(at + len, off);
+		EXPECT_TRUE(dio_is_poison(&b->buf, 0, at));
+		EXPECT_TRUE(bench_buffer_is(b, at, b->image, len));
+		EXPECT_TRUE(dio_is_poison(&b->buf, at + len, SIZE - at - len));
+	}
+	ASSERT_EQ(0, dio_count(b->buf.fd, &c));
+	EXPECT_EQ(ARRAY_SIZE(most) * len, c.copy_read);
+	EXPECT_STREQ("file", c.reason);
+	if (small && !_metadata->exit_code)
+		SKIP(return, "only single pages");
 }
 
 TEST_F(pipes, refused)

@@ -81,6 +81,7 @@ static unsigned int going_on;
 
 struct actor {
 	pthread_t thread;
+	bool runs;
 	int id;
 	__u64 state;
 };
@@ -110,6 +111,16 @@ static __printf(1, 2) void fail(const char *fmt, ...)
 	if (atomic_fetch_add(&bad, 1) < 10)
 		dio_log("%s", line);
 	atomic_store(&stop, true);
+}
+
+/* Nobody makes this one fail. */
+static bool sync_start(struct dio_buf *buf, __u64 flags)
+{
+	int ret = dio_sync_start(buf, flags);
+
+	if (ret)
+		fail("access to a buffer: %s", strerror(-ret));
+	return !ret;
 }
 
 /* Complain about the first byte that differs. */
@@ -327,7 +338,7 @@ static void read_wild(struct actor *a, struct file *f, int b, size_t part)
 		len = REGION - pos;
 	pos += WILD * STRIDE;
 	/* Zeros: a transfer that ends in a hole may leave them, or not. */
-	if (dio_sync_start(buf, DMA_BUF_SYNC_WRITE))
+	if (!sync_start(buf, DMA_BUF_SYNC_WRITE))
 		return;
 	memset(buf->map + off, 0, len);
 	memset(held[b] + off, 0, len);
@@ -336,7 +347,7 @@ static void read_wild(struct actor *a, struct file *f, int b, size_t part)
 		   &pos, buf->fd, &off, len);
 	if (ret < 0 && ret != -EINTR && ret != -EAGAIN && !injected(ret))
 		fail("wild read: %s", strerror(-ret));
-	if (dio_sync_start(buf, DMA_BUF_SYNC_READ))
+	if (!sync_start(buf, DMA_BUF_SYNC_READ))
 		return;
 	check_wild(buf->map + part, at, len);
 	memcpy(held[b] + part, buf->map + part, len);
@@ -356,7 +367,7 @@ static void write_wild(struct actor *a, struct file *f, int b, size_t part)
 
 	if (at + len > REGION)
 		len = REGION - at;
-	if (dio_sync_start(buf, DMA_BUF_SYNC_WRITE))
+	if (!sync_start(buf, DMA_BUF_SYNC_WRITE))
 		return;
 	for (i = 0; i < len; i += 8) {
 		word = wild_word(at + i, a->id);
@@ -430,7 +441,7 @@ static void move_once(struct actor *a)
 			settle("file after a failed write", f, a->id * STRIDE + pos,
 			       got + pos, model + pos, held[b] + off, len);
 	} else if (ret < 0) {
-		if (!dio_sync_start(&bufs[b], DMA_BUF_SYNC_READ))
+		if (sync_start(&bufs[b], DMA_BUF_SYNC_READ))
 			settle("buffer after a failed read", NULL, off,
 			       bufs[b].map + off, held[b] + off, model + pos, len);
 		dio_sync_end(&bufs[b], DMA_BUF_SYNC_READ);
@@ -440,7 +451,7 @@ static void move_once(struct actor *a)
 		memcpy(held[b] + off, model + pos, len);
 	}
 
-	if (dio_sync_start(&bufs[b], DMA_BUF_SYNC_READ))
+	if (!sync_start(&bufs[b], DMA_BUF_SYNC_READ))
 		return;
 	same(rw ? "buffer after a write" : "buffer after a read", NULL, part,
 	     bufs[b].map + part, held[b] + part, PART);
@@ -456,7 +467,7 @@ static void move_once(struct actor *a)
 		close(fd);
 
 	/* Something new to write. */
-	if (!below(a, 4) && !dio_sync_start(&bufs[b], DMA_BUF_SYNC_WRITE)) {
+	if (!below(a, 4) && sync_start(&bufs[b], DMA_BUF_SYNC_WRITE)) {
 		dio_pattern(held[b] + part, 1 + below(a, 0x7ffe), 0, PART);
 		memcpy(bufs[b].map + part, held[b] + part, PART);
 		dio_sync_end(&bufs[b], DMA_BUF_SYNC_WRITE);
@@ -494,7 +505,9 @@ static void *writer(void *arg)
 			    (ssize_t)len)
 				fail("write: %s", strerror(errno));
 			memcpy(model + pos, data, len);
-			if (pread(f->plain, got, REGION, BUFFERED * STRIDE) == REGION)
+			if (pread(f->plain, got, REGION, BUFFERED * STRIDE) != REGION)
+				fail("read of what was written: %s", strerror(errno));
+			else
 				same("written", f, BUFFERED * STRIDE, got, model,
 				     REGION);
 		} else {
@@ -705,11 +718,13 @@ static void compare_all(void)
 	unsigned char *got = aligned_alloc(DIO_ALIGNED, REGION);
 	int i;
 
+	if (!got)
+		fail("no memory to compare files with");
 	for (i = 0; got && i < nr_files; i++)
 		compare_file(&files[i], got);
 	free(got);
 	for (i = 0; i < ARRAY_SIZE(exporters); i++) {
-		if (dio_sync_start(&bufs[i], DMA_BUF_SYNC_READ))
+		if (!sync_start(&bufs[i], DMA_BUF_SYNC_READ))
 			continue;
 		same("at the end", NULL, 0, bufs[i].map, held[i], MOVERS * PART);
 		dio_sync_end(&bufs[i], DMA_BUF_SYNC_READ);
@@ -719,6 +734,21 @@ static void compare_all(void)
 static void ignore(int sig)
 {
 	(void)sig;
+}
+
+static void start(struct actor *a, void *(*act)(void *arg))
+{
+	int ret = pthread_create(&a->thread, NULL, act, a);
+
+	a->runs = !ret;
+	if (ret)
+		fail("pthread_create: %s", strerror(ret));
+}
+
+static void finish(struct actor *a)
+{
+	if (a->runs)
+		pthread_join(a->thread, NULL);
 }
 
 static void phase(const char *name, unsigned int what, unsigned long ms)
@@ -748,23 +778,22 @@ static void phase(const char *name, unsigned int what, unsigned long ms)
 	for (i = 0; i < MOVERS; i++) {
 		movers[i].id = i;
 		movers[i].state = (seed + i) * 0x9e3779b97f4a7c15ULL + phases;
-		pthread_create(&movers[i].thread, NULL, mover, &movers[i]);
+		start(&movers[i], mover);
 	}
 	for (i = 0; i < ARRAY_SIZE(others); i++) {
 		if (!(what & others[i].when))
 			continue;
 		other[i].state = (seed + 100 + i) * 0x9e3779b97f4a7c15ULL + phases;
-		pthread_create(&other[i].thread, NULL, others[i].act, &other[i]);
+		start(&other[i], others[i].act);
 	}
 	for (; ms && !atomic_load(&stop); ms -= ms < 50 ? ms : 50)
 		usleep(50000);
 	atomic_store(&stop, true);
 	/* Who sends signals to threads has to go before them. */
 	for (i = 0; i < ARRAY_SIZE(others); i++)
-		if (what & others[i].when)
-			pthread_join(other[i].thread, NULL);
+		finish(&other[i]);
 	for (i = 0; i < MOVERS; i++)
-		pthread_join(movers[i].thread, NULL);
+		finish(&movers[i]);
 	compare_all();
 	if (faults && !failures)
 		fail("nothing failed");

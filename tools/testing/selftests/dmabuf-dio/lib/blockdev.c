@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Block devices made for one test. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,6 +158,38 @@ void dio_zram_free(const char *node)
 		usleep(10000);
 	}
 	dio_log("%s stays behind", node);
+}
+
+int dio_controller(const char *disk, char *ctrl)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	int ret = -ENODEV;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/device", disk);
+	if (!realpath(path, ctrl))
+		return -errno;
+	if (!strstr(ctrl, "/nvme-subsys"))
+		return 0;
+
+	/* A multipath disk hangs on a subsystem, which lists its controllers. */
+	snprintf(path, sizeof(path), "%s", ctrl);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		char link[PATH_MAX + 256];
+		int number, end = 0;
+
+		if (sscanf(entry->d_name, "nvme%d%n", &number, &end) != 1 ||
+		    entry->d_name[end])
+			continue;
+		snprintf(link, sizeof(link), "%s/%s", path, entry->d_name);
+		if (realpath(link, ctrl))
+			ret = 0;
+	}
+	if (dir)
+		closedir(dir);
+	return ret;
 }
 
 /* Without udev: the node has to be there when dmsetup returns. */

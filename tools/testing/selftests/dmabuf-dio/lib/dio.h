@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/types.h>
+#include <linux/fiemap.h>
 #include <linux/types.h>
 
 #include "../../kselftest.h"
@@ -109,7 +110,7 @@ int dio_count(int fd, struct dio_counters *counters);
  *   DIO_EXT4, DIO_XFS   directories on such file systems, on a disk that can
  *   DIO_F2FS            another one (file tests of all calls only)
  *   DIO_RAW             a disk, with SGLs if it is NVMe
- *   DIO_RAW_PRP         a disk that takes PRPs only
+ *   DIO_RAW_PRP         an NVMe disk; while it is open, none uses SGLs
  *   DIO_RAW_4K          a disk with logical blocks of 4 KiB
  *   DIO_PMEM            persistent memory, for a file system with DAX
  *   DIO_VICTIM          an NVMe disk to be taken away (splice_removal)
@@ -122,6 +123,7 @@ struct dio_backing {
 	const char *name;
 	const char *env;	/* environment variable naming it */
 	bool is_fs;		/* mount point, not device node */
+	bool no_sgl;		/* by PRPs even where SGLs would do */
 };
 
 /* Of a fixture's variant with a .backing and an .exporter. */
@@ -145,6 +147,7 @@ struct dio_src {
 	unsigned char *image;	/* what was written; 0 where nothing was */
 	unsigned char *oracle;	/* what read(2) found */
 	unsigned char *rival;	/* what a racing writer puts there, or NULL */
+	bool no_sgl;		/* sgl_threshold is to be restored */
 };
 
 /* Create, write everything, make ready. Enough for most tests. */
@@ -162,11 +165,28 @@ void dio_src_close(struct dio_src *src);
 /* Another descriptor of the same file. */
 int dio_src_reopen(const struct dio_src *src, int flags);
 
-/* Name of the disk below, as in /sys/block. */
+/* Name of the disk below, or a partition of it, as in /sys/class/block. */
+int dio_disk(int fd, char *name, size_t size);
 int dio_src_disk(const struct dio_src *src, char *name, size_t size);
+
+/* The first extent of a range, by fiemap. */
+int dio_extent(int fd, loff_t off, size_t len, unsigned int flags,
+	       struct fiemap_extent *extent);
 
 /* Where on that disk the byte at @off is. */
 int dio_src_physical(const struct dio_src *src, loff_t off, loff_t *phys);
+
+/* What there is of a range of a file before it is written. */
+struct dio_before {
+	const char *name;
+	bool allocated;
+	int halves;		/* so many of two are before the end of the file */
+};
+
+extern const struct dio_before dio_befores[];	/* ends without a name */
+
+/* All of an empty file; @size is even. */
+int dio_make_before(int fd, const struct dio_before *before, size_t size);
 
 /* ---- data.c: pattern, poison, comparison ---- */
 
@@ -300,6 +320,10 @@ int dio_loop(int fd, char *node);
 void dio_loop_free(const char *node);
 int dio_zram(size_t size, char *node);
 void dio_zram_free(const char *node);
+
+/* /sys directory of the controller whose namespace @disk is; PATH_MAX bytes. */
+int dio_controller(const char *disk, char *ctrl);
+
 int dio_dm_create(const char *name, const char *table, char *node);
 void dio_dm_remove(const char *name);
 int dio_partition_add(const char *disk, int number, loff_t start, loff_t len,

@@ -20,6 +20,7 @@
 /* Of DIO_RAW, which itself is a place too: they begin behind that. */
 #define PARTITIONS	6
 #define PARTITION_SIZE	(512 * DIO_MIB)
+#define FILLED_SIZE	(256 * DIO_MIB)		/* of those without a zero */
 
 #define DM_NAME		"dmabuf-dio-place"
 
@@ -139,26 +140,50 @@ static int make_loop_device(struct dio_place *place)
 	return ret;
 }
 
-static int make_partition(int number, char *node)
+static int make_partition(int number, size_t size, char *node)
 {
 	const char *disk = getenv(dio_raw.env);
 
 	/* One that was killed has left it behind. */
 	dio_partition_del(disk, number);
 	partition[number] = true;
-	return dio_partition_add(disk, number, number * PARTITION_SIZE,
-				 PARTITION_SIZE, node);
+	return dio_partition_add(disk, number, number * PARTITION_SIZE, size,
+				 node);
+}
+
+/* With what others may have left there: no block is zero. */
+static int fill(const char *node, size_t size)
+{
+	void *mem = aligned_alloc(DIO_ALIGNED, DIO_MIB);
+	int fd, ret = 0;
+	size_t at;
+
+	if (!mem)
+		return -ENOMEM;
+	memset(mem, 0xa5, DIO_MIB);
+	fd = open(node, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	if (fd < 0)
+		ret = -errno;
+	for (at = 0; !ret && at < size; at += DIO_MIB)
+		if (pwrite(fd, mem, DIO_MIB, at) != DIO_MIB)
+			ret = -EIO;
+	if (fd >= 0)
+		close(fd);
+	free(mem);
+	return ret;
 }
 
 /* On a disk that takes dma-bufs: what does not go direct is not its fault. */
-static int make_disk(struct dio_place *place, int number, const char *type,
-		     const char *features, const char *options)
+static int make_disk(struct dio_place *place, int number, size_t size,
+		     const char *type, const char *features,
+		     const char *options)
 {
 	char node[DIO_NAME], name[16];
 	int ret;
 
 	snprintf(name, sizeof(name), "disk%d", number);
-	ret = make_partition(number, node) ?:
+	ret = make_partition(number, size, node) ?:
+	      (size == FILLED_SIZE ? fill(node, size) : 0) ?:
 	      dio_run("mkfs.%s -q %s %s %s", type,
 		      strcmp(type, "ext4") ? "-f" : "-F", features, node) ?:
 	      make_dir(place->path, sizeof(place->path), name);
@@ -212,13 +237,15 @@ static int encrypt(const struct dio_place *place)
 
 static int make_ext4_crypt(struct dio_place *place)
 {
-	return make_disk(place, 1, "ext4", "-O encrypt", NULL) ?:
+	return make_disk(place, 1, FILLED_SIZE, "ext4",
+			 "-E nodiscard -O encrypt", NULL) ?:
 	       make_subdir(place) ?: encrypt(place);
 }
 
 static int make_f2fs_crypt(struct dio_place *place)
 {
-	return make_disk(place, 2, "f2fs", "-O encrypt", NULL) ?:
+	return make_disk(place, 2, FILLED_SIZE, "f2fs", "-t 0 -O encrypt",
+			 NULL) ?:
 	       make_subdir(place) ?: encrypt(place);
 }
 
@@ -227,7 +254,8 @@ static int make_f2fs_compr(struct dio_place *place)
 	int flags = FS_COMPR_FL;
 	int fd, ret;
 
-	ret = make_disk(place, 3, "f2fs", "-O extra_attr,compression",
+	ret = make_disk(place, 3, FILLED_SIZE, "f2fs",
+			"-t 0 -O extra_attr,compression",
 			"compress_algorithm=lz4") ?: make_subdir(place);
 	if (ret)
 		return ret;
@@ -242,19 +270,19 @@ static int make_f2fs_compr(struct dio_place *place)
 
 static int make_xfs_quota(struct dio_place *place)
 {
-	return make_disk(place, 4, "xfs", "", "uquota");
+	return make_disk(place, 4, PARTITION_SIZE, "xfs", "", "uquota");
 }
 
 static int make_ext4_quota(struct dio_place *place)
 {
-	return make_disk(place, 5, "ext4", "-O quota",
+	return make_disk(place, 5, PARTITION_SIZE, "ext4", "-O quota",
 			 "usrquota,errors=remount-ro");
 }
 
 static int make_dm_crypt(struct dio_place *place)
 {
 	char node[DIO_NAME], table[256];
-	int ret = make_partition(PARTITIONS, node);
+	int ret = make_partition(PARTITIONS, PARTITION_SIZE, node);
 
 	if (ret)
 		return ret;

@@ -21,13 +21,46 @@ const struct dio_backing dio_ext4 = { "ext4", "DIO_EXT4", true };
 const struct dio_backing dio_xfs = { "xfs", "DIO_XFS", true };
 const struct dio_backing dio_f2fs = { "f2fs", "DIO_F2FS", true };
 const struct dio_backing dio_raw = { "raw", "DIO_RAW" };
-const struct dio_backing dio_raw_prp = { "raw PRP", "DIO_RAW_PRP" };
+const struct dio_backing dio_raw_prp = { "raw PRP", "DIO_RAW_PRP", .no_sgl = true };
 const struct dio_backing dio_raw_4k = { "raw 4k", "DIO_RAW_4K" };
 const struct dio_backing dio_pmem = { "pmem", "DIO_PMEM" };
 
 const struct dio_backing *const dio_backings[] = {
 	&dio_ext4, &dio_xfs, &dio_raw, &dio_raw_prp, &dio_raw_4k, NULL
 };
+
+#define SGL_THRESHOLD	"/sys/module/nvme/parameters/sgl_threshold"
+
+static long sgl_threshold;	/* as it was when the program began */
+static pid_t program;
+
+static void restore_sgls(void)
+{
+	if (dio_write_file(SGL_THRESHOLD, "%ld", sgl_threshold))
+		dio_log("%s stays 0", SGL_THRESHOLD);
+}
+
+static void __attribute__((constructor)) note_sgls(void)
+{
+	program = getpid();
+	sgl_threshold = dio_number(SGL_THRESHOLD, "");
+}
+
+/* A test that was killed has left it as it was then. */
+static void __attribute__((destructor)) check_sgls(void)
+{
+	if (getpid() == program && sgl_threshold > 0 &&
+	    dio_number(SGL_THRESHOLD, "") != sgl_threshold)
+		restore_sgls();
+}
+
+static int forbid_sgls(struct dio_src *src)
+{
+	if (sgl_threshold < 0)
+		return dio_skip("no %s", SGL_THRESHOLD);
+	src->no_sgl = true;
+	return dio_write_file(SGL_THRESHOLD, "0");
+}
 
 static void *alloc_memory(size_t size)
 {
@@ -102,6 +135,8 @@ int dio_src_create(struct dio_src *src, const struct dio_backing *backing,
 		       O_RDWR | O_CLOEXEC | (backing->is_fs ? O_TMPFILE : 0),
 		       0600);
 	ret = src->wr < 0 ? -errno : find_alignment(src);
+	if (!ret && backing->no_sgl)
+		ret = forbid_sgls(src);
 	if (!ret)
 		ret = check_device(src);
 	if (!ret) {
@@ -212,21 +247,24 @@ void dio_src_close(struct dio_src *src)
 		munmap(src->image, src->memory);
 	if (src->oracle)
 		munmap(src->oracle, src->memory);
+	if (src->no_sgl)
+		restore_sgls();
+	src->no_sgl = false;
 	src->fd = -1;
 	src->wr = -1;
 	src->image = NULL;
 	src->oracle = NULL;
 }
 
-int dio_src_disk(const struct dio_src *src, char *name, size_t size)
+int dio_disk(int fd, char *name, size_t size)
 {
 	char link[64], path[PATH_MAX];
 	struct stat st;
 	dev_t dev;
 
-	if (fstat(src->wr, &st))
+	if (fstat(fd, &st))
 		return -errno;
-	dev = src->backing->is_fs ? st.st_dev : st.st_rdev;
+	dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
 	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(dev),
 		 minor(dev));
 	if (!realpath(link, path))
@@ -235,7 +273,13 @@ int dio_src_disk(const struct dio_src *src, char *name, size_t size)
 	return 0;
 }
 
-int dio_src_physical(const struct dio_src *src, loff_t off, loff_t *phys)
+int dio_src_disk(const struct dio_src *src, char *name, size_t size)
+{
+	return dio_disk(src->wr, name, size);
+}
+
+int dio_extent(int fd, loff_t off, size_t len, unsigned int flags,
+	       struct fiemap_extent *extent)
 {
 	union {
 		struct fiemap map;
@@ -244,21 +288,44 @@ int dio_src_physical(const struct dio_src *src, loff_t off, loff_t *phys)
 	} u = {
 		.map = {
 			.fm_start = off,
-			.fm_length = 1,
-			.fm_flags = FIEMAP_FLAG_SYNC,
+			.fm_length = len,
+			.fm_flags = flags,
 			.fm_extent_count = 1,
 		},
 	};
-	struct fiemap_extent *extent = u.map.fm_extents;
 
-	if (!src->backing->is_fs) {
-		*phys = off;
-		return 0;
-	}
-	if (ioctl(src->wr, FS_IOC_FIEMAP, &u.map))
+	if (ioctl(fd, FS_IOC_FIEMAP, &u.map))
 		return -errno;
-	if (!u.map.fm_mapped_extents)
-		return -ENODATA;
-	*phys = extent->fe_physical + (off - extent->fe_logical);
-	return 0;
+	*extent = u.map.fm_extents[0];
+	return u.map.fm_mapped_extents ? 0 : -ENODATA;
+}
+
+int dio_src_physical(const struct dio_src *src, loff_t off, loff_t *phys)
+{
+	struct fiemap_extent extent = { .fe_physical = off, .fe_logical = off };
+	int ret = 0;
+
+	if (src->backing->is_fs)
+		ret = dio_extent(src->wr, off, 1, FIEMAP_FLAG_SYNC, &extent);
+	*phys = extent.fe_physical + (off - extent.fe_logical);
+	return ret;
+}
+
+const struct dio_before dio_befores[] = {
+	{ "hole", false, 2 },
+	{ "preallocated", true, 2 },
+	{ "after the end", false, 0 },
+	{ "preallocated after the end", true, 0 },
+	{ "across the end", false, 1 },
+	{ NULL }
+};
+
+int dio_make_before(int fd, const struct dio_before *before, size_t size)
+{
+	if (ftruncate(fd, 0) || ftruncate(fd, before->halves * (size / 2)))
+		return -errno;
+	/* Last, as truncation frees what is past the end. */
+	if (before->allocated && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size))
+		return -errno;
+	return fsync(fd) ? -errno : 0;
 }
