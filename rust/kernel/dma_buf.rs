@@ -62,7 +62,7 @@
 //!                 return Err(EINTR);
 //!             }
 //!
-//!             let block = PageBlock::alloc(GFP_KERNEL | __GFP_ZERO | __GFP_COMP, 2)?;
+//!             let block = PageBlock::alloc(GFP_KERNEL | __GFP_COMP, 2)?;
 //!             memory.push(block, GFP_KERNEL)?;
 //!         }
 //!

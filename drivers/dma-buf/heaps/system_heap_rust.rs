@@ -40,7 +40,7 @@ const ORDERS: [u32; 4] = [9, 8, 4, 0];
 
 /// Large blocks are welcome, but not worth any effort; single pages there must be.
 fn flags(order: u32) -> Flags {
-    let mut flags = GFP_HIGHUSER | __GFP_ZERO;
+    let mut flags = GFP_HIGHUSER;
 
     if order != 0 {
         flags = (flags | __GFP_NOWARN | __GFP_NORETRY) & !__GFP_RECLAIM | __GFP_COMP;

@@ -222,7 +222,7 @@ impl<T: Exporter> Buffer<T> {
     }
 }
 
-/// Returns `dev` as a device with a driver.
+/// Returns `dev` as a device with a driver, which may be probing it.
 ///
 /// # Errors
 ///
@@ -230,10 +230,10 @@ impl<T: Exporter> Buffer<T> {
 ///
 /// # Safety
 ///
-/// `dev` must be valid for `'a`, and neither be bound nor unbound.
+/// `dev` must be valid for `'a`. If it has a driver, it must keep that for `'a`.
 unsafe fn bound<'a>(dev: *mut bindings::device) -> Result<&'a Device<Bound>> {
-    // SAFETY: The device is valid.
-    if !unsafe { bindings::device_is_bound(dev) } {
+    // SAFETY: The device is valid. It may get a driver at any time, hence volatile.
+    if unsafe { (&raw const (*dev).driver).read_volatile() }.is_null() {
         return Err(ENODEV);
     }
     // SAFETY: It is bound, and stays so.
@@ -289,7 +289,8 @@ impl<T: Exporter> VTable<T> {
         let (dev, peer2peer) = unsafe { ((*attach).dev, (*attach).peer2peer) };
 
         from_result(|| {
-            // SAFETY: The importer keeps the device as it is while this function runs.
+            // SAFETY: Whoever attaches a device or maps for it must see to it that it is not
+            // unbound meanwhile: DMA for a device without a driver is a bug of the importer.
             let dev = unsafe { bound(dev)? };
 
             buffer.data.attach(dev, peer2peer).map(|()| 0)
@@ -315,7 +316,8 @@ impl<T: Exporter> VTable<T> {
         let source = if T::HAS_MAP_SEGMENTS {
             // SAFETY: The lock is held until this function returns, and longer.
             let lock = unsafe { Locked::assume(buf) };
-            // SAFETY: The importer keeps the device as it is while this function runs.
+            // SAFETY: Whoever attaches a device or maps for it must see to it that it is not
+            // unbound meanwhile: DMA for a device without a driver is a bug of the importer.
             let dev = unsafe { bound(dev)? };
 
             Source::Exporter(buffer.data.map_segments(dev, dir.try_into()?, &lock)?)

@@ -71,10 +71,10 @@ impl MemfdMemory {
     ///
     /// # Errors
     ///
-    /// Those of [`PinnedFolios::pin`].
+    /// Those of [`PinnedFolios::pin`], and [`ENOMEM`]. Nothing is appended then, but folios may
+    /// stay pinned until the object is dropped.
     pub fn pin(&mut self, memfd: &LockedMemfd<'_>, offset: u64, pages: usize) -> Result {
         let pieces = self.folios.pin(memfd, offset, pages)?;
-        self.size = self.size.saturating_add(pages << PAGE_SHIFT);
 
         // No folio may be adjacent to the one before.
         self.ranges
@@ -91,6 +91,7 @@ impl MemfdMemory {
                 self.ranges.push_within_capacity(range)?;
             }
         }
+        self.size = self.size.saturating_add(pages << PAGE_SHIFT);
         Ok(())
     }
 

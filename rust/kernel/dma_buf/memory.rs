@@ -250,7 +250,14 @@ impl Drop for PageMemory {
 /// assert!(memory.attrs().contains(DMA_ATTR_CC_SHARED));
 /// # Ok::<(), Error>(())
 /// ```
-pub struct SharedPageMemory(PageMemory);
+///
+/// # Invariants
+///
+/// None but the first `tried` ranges of `memory` were ever decrypted.
+pub struct SharedPageMemory {
+    memory: PageMemory,
+    tried: usize,
+}
 
 impl SharedPageMemory {
     /// Shares `memory`.
@@ -263,9 +270,11 @@ impl SharedPageMemory {
             return Err(EOPNOTSUPP);
         }
 
-        // When it is dropped, all of it is encrypted again, whether it was decrypted or not.
-        let this = Self(memory);
-        for range in &this.0.ranges {
+        // INVARIANT: None was.
+        let mut this = Self { memory, tried: 0 };
+        for range in &this.memory.ranges {
+            // INVARIANT: One more will be, or a part of it.
+            this.tried += 1;
             Self::set_memory(range, bindings::set_memory_decrypted)?;
         }
         Ok(this)
@@ -286,7 +295,7 @@ impl SharedPageMemory {
 // SAFETY: As for `PageMemory`.
 unsafe impl Memory for SharedPageMemory {
     fn ranges(&self) -> &[PhysRange] {
-        self.0.ranges()
+        self.memory.ranges()
     }
 
     fn attrs(&self) -> Attrs {
@@ -296,9 +305,16 @@ unsafe impl Memory for SharedPageMemory {
 
 impl Drop for SharedPageMemory {
     fn drop(&mut self) {
-        // What stays shared must never be used again, and is lost.
-        self.0
-            .ranges
-            .retain(|range| Self::set_memory(range, bindings::set_memory_encrypted).is_ok());
+        let mut tried = self.tried;
+
+        // What stays shared must never be used again, and is lost. What never was must not be
+        // encrypted again: on some machines that ends the guest.
+        self.memory.ranges.retain(|range| {
+            if tried == 0 {
+                return true;
+            }
+            tried -= 1;
+            Self::set_memory(range, bindings::set_memory_encrypted).is_ok()
+        });
     }
 }

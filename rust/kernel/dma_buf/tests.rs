@@ -82,7 +82,7 @@ fn pages(orders: &[u32]) -> Result<PageMemory> {
 
     for order in orders {
         memory.push(
-            PageBlock::alloc(GFP_KERNEL | __GFP_ZERO | __GFP_COMP, *order)?,
+            PageBlock::alloc(GFP_KERNEL | __GFP_COMP, *order)?,
             GFP_KERNEL,
         )?;
     }

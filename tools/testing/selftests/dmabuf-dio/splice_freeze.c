@@ -25,14 +25,18 @@
 
 #define BUFINFO		"/sys/kernel/debug/dma_buf/bufinfo"
 
-FIXTURE(freeze)
-{
+struct freezer {
 	struct dio_buf buf;
 	unsigned char *mem;	/* 1 MiB */
 	int plain, direct;
 	pthread_t thread;
 	ssize_t ret;
 	bool frozen;
+};
+
+FIXTURE(freeze)
+{
+	struct freezer f;
 };
 
 FIXTURE_VARIANT(freeze)
@@ -45,31 +49,35 @@ FIXTURE_VARIANT_ADD(freeze, xfs) { .place = &dio_on_xfs };
 
 FIXTURE_SETUP(freeze)
 {
-	self->plain = -1;
-	self->direct = -1;
+	struct freezer *f = &self->f;
+
+	f->plain = -1;
+	f->direct = -1;
 	if (access(BUFINFO, R_OK))
 		SKIP(return, "no %s", BUFINFO);
 	if (!dio_ready(_metadata, dio_place_ready(variant->place) ?:
 				  dio_need_memory(2 * SIZE) ?:
-				  dio_buf_alloc(&self->buf, &dio_heap, SIZE)))
+				  dio_buf_alloc(&f->buf, &dio_heap, SIZE)))
 		return;
-	ASSERT_EQ(0, ioctl(self->buf.fd, DMA_BUF_SET_NAME, NAME));
-	self->mem = aligned_alloc(DIO_ALIGNED, DIO_MIB);
-	ASSERT_NE(NULL, self->mem);
-	self->plain = dio_place_open(variant->place);
-	ASSERT_LE(0, self->plain);
-	self->direct = dio_reopen(self->plain, O_RDWR | O_DIRECT);
-	ASSERT_LE(0, self->direct);
+	ASSERT_EQ(0, ioctl(f->buf.fd, DMA_BUF_SET_NAME, NAME));
+	f->mem = aligned_alloc(DIO_ALIGNED, DIO_MIB);
+	ASSERT_NE(NULL, f->mem);
+	f->plain = dio_place_open(variant->place);
+	ASSERT_LE(0, f->plain);
+	f->direct = dio_reopen(f->plain, O_RDWR | O_DIRECT);
+	ASSERT_LE(0, f->direct);
 }
 
 FIXTURE_TEARDOWN(freeze)
 {
-	if (self->frozen)
-		ioctl(self->plain, FITHAW, 0);
-	close(self->plain);
-	close(self->direct);
-	free(self->mem);
-	dio_buf_free(&self->buf);
+	struct freezer *f = &self->f;
+
+	if (f->frozen)
+		ioctl(f->plain, FITHAW, 0);
+	close(f->plain);
+	close(f->direct);
+	free(f->mem);
+	dio_buf_free(&f->buf);
 }
 
 static int erase(int fd, unsigned char *mem)
@@ -83,18 +91,17 @@ static int erase(int fd, unsigned char *mem)
 	return fsync(fd) ? -errno : 0;
 }
 
-static bool written(struct __test_metadata *_metadata, FIXTURE_DATA(freeze) *self,
-		    loff_t pos)
+static bool written(struct __test_metadata *_metadata, struct freezer *f, loff_t pos)
 {
-	ASSERT_EQ(DIO_ALIGNED, pread(self->direct, self->mem, DIO_ALIGNED, pos));
-	return self->mem[0] || memcmp(self->mem, self->mem + 1, DIO_ALIGNED - 1);
+	ASSERT_EQ(DIO_ALIGNED, pread(f->direct, f->mem, DIO_ALIGNED, pos));
+	return f->mem[0] || memcmp(f->mem, f->mem + 1, DIO_ALIGNED - 1);
 }
 
 static void *transfer(void *data)
 {
-	FIXTURE_DATA(freeze) *self = data;
+	struct freezer *f = data;
 
-	self->ret = dio_splice(self->buf.fd, 0, self->direct, 0, SIZE);
+	f->ret = dio_splice(f->buf.fd, 0, f->direct, 0, SIZE);
 	return NULL;
 }
 
@@ -120,29 +127,29 @@ static int attached(void)
 }
 
 /* The transfer has begun and has not ended, and the file system is frozen. */
-static bool caught(struct __test_metadata *_metadata, FIXTURE_DATA(freeze) *self)
+static bool caught(struct __test_metadata *_metadata, struct freezer *f)
 {
 	useconds_t delay = 5000;
 	bool begun, ended;
 	int i;
 
 	for (i = 0; i < TRIES; i++) {
-		ASSERT_EQ(0, erase(self->plain, self->mem));
-		ASSERT_EQ(0, pthread_create(&self->thread, NULL, transfer, self));
+		ASSERT_EQ(0, erase(f->plain, f->mem));
+		ASSERT_EQ(0, pthread_create(&f->thread, NULL, transfer, f));
 		usleep(delay);
-		if (ioctl(self->plain, FIFREEZE, 0)) {
-			pthread_join(self->thread, NULL);
+		if (ioctl(f->plain, FIFREEZE, 0)) {
+			pthread_join(f->thread, NULL);
 			SKIP(return false, "cannot be frozen: %s", strerror(errno));
 		}
-		self->frozen = true;
-		begun = written(_metadata, self, 0);
-		ended = written(_metadata, self, SIZE - DIO_ALIGNED);
+		f->frozen = true;
+		begun = written(_metadata, f, 0);
+		ended = written(_metadata, f, SIZE - DIO_ALIGNED);
 		if (begun && !ended)
 			return true;
-		ASSERT_EQ(0, ioctl(self->plain, FITHAW, 0));
-		self->frozen = false;
-		pthread_join(self->thread, NULL);
-		ASSERT_EQ(SIZE, self->ret);
+		ASSERT_EQ(0, ioctl(f->plain, FITHAW, 0));
+		f->frozen = false;
+		pthread_join(f->thread, NULL);
+		ASSERT_EQ(SIZE, f->ret);
 		delay = begun ? delay / 2 + 1 : delay * 2;
 	}
 	SKIP(return false, "never in the middle of a transfer");
@@ -150,11 +157,12 @@ static bool caught(struct __test_metadata *_metadata, FIXTURE_DATA(freeze) *self
 
 TEST_F_TIMEOUT(freeze, is_not_mapped, TIMEOUT)
 {
+	struct freezer *f = &self->f;
 	loff_t pos;
 	int i;
 
-	dio_poison(&self->buf, 0, SIZE);
-	if (!caught(_metadata, self))
+	dio_poison(&f->buf, 0, SIZE);
+	if (!caught(_metadata, f))
 		return;
 
 	/* The last of what was under way may have to end first. */
@@ -162,17 +170,17 @@ TEST_F_TIMEOUT(freeze, is_not_mapped, TIMEOUT)
 		usleep(50000);
 	EXPECT_EQ(0, attached());
 
-	ASSERT_EQ(0, ioctl(self->plain, FITHAW, 0));
-	self->frozen = false;
-	pthread_join(self->thread, NULL);
-	EXPECT_EQ(SIZE, self->ret);
+	ASSERT_EQ(0, ioctl(f->plain, FITHAW, 0));
+	f->frozen = false;
+	pthread_join(f->thread, NULL);
+	EXPECT_EQ(SIZE, f->ret);
 
-	ASSERT_EQ(0, dio_sync_start(&self->buf, DMA_BUF_SYNC_READ));
+	ASSERT_EQ(0, dio_sync_start(&f->buf, DMA_BUF_SYNC_READ));
 	for (pos = 0; pos < SIZE; pos += DIO_MIB) {
-		ASSERT_EQ(DIO_MIB, pread(self->direct, self->mem, DIO_MIB, pos));
-		ASSERT_EQ(0, memcmp(self->mem, self->buf.map + pos, DIO_MIB));
+		ASSERT_EQ(DIO_MIB, pread(f->direct, f->mem, DIO_MIB, pos));
+		ASSERT_EQ(0, memcmp(f->mem, f->buf.map + pos, DIO_MIB));
 	}
-	EXPECT_EQ(0, dio_sync_end(&self->buf, DMA_BUF_SYNC_READ));
+	EXPECT_EQ(0, dio_sync_end(&f->buf, DMA_BUF_SYNC_READ));
 }
 
 int main(int argc, char **argv)
