@@ -110,19 +110,21 @@ static int dma_buf_transfer_begin(struct dma_buf_transfer *t)
 	struct kstat stat;
 	u32 align;
 
-	if (!(file->f_flags & O_DIRECT) && !dma_buf_transfer_streams(t)) {
+	t->reason = DMA_BUF_DIO_FILE;
+	if (dma_buf_transfer_streams(t))
+		return 0;
+
+	if (!(file->f_flags & O_DIRECT)) {
 		t->reason = DMA_BUF_DIO_BUFFERED;
 		return 0;
 	}
 
-	if (dma_buf_transfer_streams(t) || IS_DAX(file_inode(file)) ||
+	if (IS_DAX(file_inode(file)) ||
 	    !(file->f_op->fop_flags & FOP_DMABUF) ||
 	    vfs_getattr_nosec(&file->f_path, &stat,
 			      STATX_DIOALIGN | STATX_DIO_READ_ALIGN,
-			      AT_STATX_DONT_SYNC)) {
-		t->reason = DMA_BUF_DIO_FILE;
+			      AT_STATX_DONT_SYNC))
 		return 0;
-	}
 
 	/* If the file does not say, it will when it is tried */
 	align = 1;
@@ -134,10 +136,8 @@ static int dma_buf_transfer_begin(struct dma_buf_transfer *t)
 	/* Some files say of their writes only that they cannot */
 	if (!align && t->rw == READ)
 		align = 1;
-	if (!is_power_of_2(align)) {
-		t->reason = DMA_BUF_DIO_FILE;
+	if (!is_power_of_2(align))
 		return 0;
-	}
 
 	t->align = align;
 	t->dio = dma_buf_dio_open(t->dmabuf, t->rw == READ ? DMA_FROM_DEVICE :

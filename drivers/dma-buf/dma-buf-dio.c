@@ -338,7 +338,7 @@ void dma_buf_dio_dev_kill(struct dma_buf_dio_dev *ddev)
 		return;
 
 	down_write(&ddev->sem);
-	ddev->dead = true;
+	WRITE_ONCE(ddev->dead, true);
 	while ((map = list_first_entry_or_null(&ddev->maps,
 					       struct dma_buf_dio_map,
 					       dev_node))) {
@@ -591,15 +591,21 @@ static bool dma_buf_dio_wants_remap(struct dma_buf_dio *dio)
 static int dma_buf_dio_remap(struct dma_buf_dio *dio)
 {
 	struct dma_buf_dio_dev *ddev = xchg(&dio->want, NULL);
-	struct dma_buf_dio_map *map = NULL;
+	struct dma_buf_dio_map *map;
+	int ret;
 
 	if (dma_buf_dio_revoked(dio))
 		dma_buf_dio_unmap(dio);
-	if (ddev) {
-		map = dma_buf_dio_get_map(dio, ddev);
-		dma_buf_dio_dev_put(ddev);
-	}
-	return PTR_ERR_OR_ZERO(map);
+	if (!ddev)
+		return 0;
+
+	map = dma_buf_dio_get_map(dio, ddev);
+	ret = PTR_ERR_OR_ZERO(map);
+	/* A path may be gone, while others lead to the disk */
+	if (ret == -ENODEV && READ_ONCE(ddev->dead))
+		ret = 0;
+	dma_buf_dio_dev_put(ddev);
+	return ret;
 }
 
 /**
@@ -634,8 +640,7 @@ ssize_t dma_buf_dio_rw(struct dma_buf_dio *dio, struct file *file, loff_t pos,
 		if (ret == -EOPNOTSUPP && dma_buf_dio_wants_remap(dio) &&
 		    tries++ < DMA_BUF_DIO_TRIES) {
 			ret = dma_buf_dio_remap(dio);
-			/* A path may be gone, while others lead to the disk */
-			if (ret && ret != -ENODEV)
+			if (ret)
 				break;
 			continue;
 		}

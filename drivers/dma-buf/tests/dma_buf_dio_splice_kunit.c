@@ -511,6 +511,14 @@ static void splice_path_gone(struct kunit *test)
 	splice_expect_read(s, 2, CHUNK, CHUNK, CHUNK);
 	dma_buf_fake_expect(s->fake, 0, 1);
 	KUNIT_EXPECT_EQ(test, splice_counter(s), SZ_64M);
+
+	/* What an exporter says of the disk itself is no matter of paths */
+	s->hook = NULL;
+	s->ret[1] = ALL;
+	s->cannot_map = true;
+	s->fake->map_error = -ENODEV;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, 0), -ENODEV);
+	KUNIT_EXPECT_EQ(test, s->nr, 1);
 }
 
 static void splice_want_again(struct splice_test *s)
