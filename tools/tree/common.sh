@@ -84,17 +84,9 @@ lab_email='dmabuf-dio@example.org'
 fixed_ident() {
 	GIT_AUTHOR_NAME=$lab_name GIT_AUTHOR_EMAIL=$lab_email
 	GIT_COMMITTER_NAME=$lab_name GIT_COMMITTER_EMAIL=$lab_email
-	GIT_AUTHOR_DATE='2026-01-01T00:00:00Z' GIT_COMMITTER_DATE='2026-01-01T00:00:00Z'
+	GIT_AUTHOR_DATE='1767225600 +0000' GIT_COMMITTER_DATE=$GIT_AUTHOR_DATE
 	export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE
 	export GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL GIT_COMMITTER_DATE
-}
-
-# Whoever mails a series signs it off: the identity of the repository's git.
-mail_ident() {
-	fixed_ident
-	GIT_AUTHOR_NAME=$(env -u GIT_CONFIG_GLOBAL git -C "$repo" config user.name || echo "$lab_name")
-	GIT_AUTHOR_EMAIL=$(env -u GIT_CONFIG_GLOBAL git -C "$repo" config user.email || echo "$lab_email")
-	GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
 }
 
 # Settings of the user's own git must not change what we produce.

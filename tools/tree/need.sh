@@ -153,7 +153,7 @@ need_crate() {
 
 # What only looks at sources.
 need_static() {
-	need shellcheck python3-git python3-ply && need_lints && need_sparse
+	need shellcheck pyflakes3 python3-git python3-ply python3-sphinx python3-yaml && need_lints && need_sparse
 }
 
 need_lints() {

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# Builds kernels of the series: "plain" (gcc) is what measurements and most
-# tests boot, "rust" is the same with the Rust exporters in place of those in C,
-# "debug" (clang) is that with every checker that the tests can stand, and "race"
-# with the one that goes with no other; "base" is
-# "plain" without the series, "module" is "rust" with modules of what can be one,
-# "uml" is configured and run by kunit.py.
+# Builds kernels of the series.  "plain" (gcc) has the exporters in C, "rust" those in
+# Rust.  "debug" (clang) has those in Rust as modules, and every checker that the tests
+# can stand; "race" has KCSAN, which excludes the others.  "base" is "plain" without
+# the series.  "uml" is configured and run by kunit.py.
 
 kernel_jobs=$(nproc)
 
@@ -36,11 +34,10 @@ kernel_tip() {
 kernel_fragments() {
 	echo "$repo/tools/vm/vm.config"
 	kernel_kunitconfigs
-	case $1 in rust|module|race|debug) echo "$repo/tools/vm/rust.config" ;; esac
-	case $1 in module|race) echo "$repo/tools/vm/$1.config" ;; esac
-	[ "$1" = debug ] || return 0
-	echo "$src/tools/testing/selftests/dmabuf-dio/config"
-	echo "$repo/tools/vm/debug.config"
+	[ "$1" != rust ] || echo "$repo/tools/vm/compiled.config"
+	case $1 in rust|race|debug) echo "$repo/tools/vm/rust.config" ;; esac
+	[ "$1" != debug ] || echo "$src/tools/testing/selftests/dmabuf-dio/config"
+	case $1 in race|debug) echo "$repo/tools/vm/$1.config" ;; esac
 }
 
 # The suites: the base's of what we change, and those of the series.
@@ -49,10 +46,10 @@ kernel_kunitconfigs() {
 	git -C "$src" diff --no-renames --diff-filter=A --name-only "$base" HEAD -- '*.kunitconfig' | sed "s|^|$src/|"
 }
 
-# "rust" and "module" differ from "plain" in a few objects, and share all others.
+# "rust" differs from "plain" in a few objects, and shares all others.
 kernel_obj() {
 	case $1 in
-	rust|module) echo "$base_dir/obj-plain" ;;
+	rust) echo "$base_dir/obj-plain" ;;
 	*) echo "$base_dir/obj-$1" ;;
 	esac
 }
@@ -101,8 +98,22 @@ kernel_build_here() {
 		[ -e "$base_dir/src-base" ] || git -C "$src" worktree add -q -f --detach "$base_dir/src-base" "$base" || return 1
 		src=$base_dir/src-base
 	fi
+	rm -f "$(kernel_obj "$1")/lab.built"
 	base_checkout "$2" && kernel_config "$1" && kernel_make "$1" bzImage || return 1
-	[ "$1" != module ] || kernel_make "$1" modules
+	[ "$1" != debug ] || kernel_make "$1" modules || return 1
+	echo "${kernel##*/}" >"$obj/lab.built"
+}
+
+# kernel_objects VARIANT: as kernel_get, and sets $obj, where the objects of just that
+# kernel are.
+kernel_objects() {
+	kernel_get "$1" || return 1
+	obj=$(kernel_obj "$1")
+	[ "$(cat "$obj/lab.built" 2>/dev/null)" = "${kernel##*/}" ] && return
+	(
+		src_lock
+		step "kernel ($1)" kernel_build_here "$1" "$kernel_commit"
+	)
 }
 
 # kernel_get VARIANT: builds it unless it is there, and sets $kernel, the
@@ -114,8 +125,9 @@ kernel_get() {
 	base) kernel_commit=$base ;;
 	*) kernel_commit=$(kernel_tip) || return 1 ;;
 	esac
+	# What is not compiled into it does not count.
 	kernel_key=$({
-		git -C "$src" rev-parse "$kernel_commit^{tree}"
+		git -C "$src" ls-tree -r "$kernel_commit" | grep -v -P '\t(Documentation|MAINTAINERS|samples|tools/testing/selftests)\b'
 		cat "$repo"/tools/vm/*.config
 		rustc --version
 		gcc --version | head -n 1
@@ -129,9 +141,9 @@ kernel_get() {
 		[ -e "$kernel/bzImage" ] && exit
 		step "kernel ($1)" kernel_build_here "$1" "$kernel_commit" || exit 1
 		mkdir -p "$kernel" &&
-			obj=$(kernel_obj "$1") && cp "$obj/.config" "$kernel/config" &&
-			{ [ "$1" != module ] || find "$obj/drivers" -name '*.ko' -exec cp {} "$kernel" ';'; } &&
-			cp "$obj/arch/x86/boot/bzImage" "$kernel/bzImage.new" &&
+			from=$(kernel_obj "$1") && cp "$from/.config" "$kernel/config" &&
+			{ [ "$1" != debug ] || find "$from/drivers" -name '*.ko' -exec cp {} "$kernel" ';'; } &&
+			cp "$from/arch/x86/boot/bzImage" "$kernel/bzImage.new" &&
 			mv "$kernel/bzImage.new" "$kernel/bzImage"
 	) || return 1
 	# The newest few are enough.
@@ -139,32 +151,26 @@ kernel_get() {
 	ls -dt "$base_dir/kernel"/* | tail -n +9 | xargs -r rm -rf
 }
 
-# kernel_each_commit TIP: does every commit of the series build, with Rust and
-# without?  In the plain configuration, and that of the suites.
-kernel_each_commit() (
-	need_build || exit 1
-	src_lock
-	bad=0
-	for commit in $(git -C "$src" rev-list --reverse "$base..$1"); do
-		name=$(git -C "$src" log -1 --format=%s "$commit")
-		for rust in n y; do
-			step "build with RUST=$rust: $name" kernel_commit_build "$commit" "$rust" || bad=1
-		done
-	done
-	exit "$bad"
-)
-
-kernel_commit_build() {
-	kernel_env
-	base_checkout "$1" || return 1
-	obj=$base_dir/obj-each-$2
-	mkdir -p "$obj"
-	# Suites that come later in the series are not there yet: no check here.
-	{
-		kernel_fragments plain | xargs cat
-		echo "CONFIG_RUST=$2"
-		echo "CONFIG_WERROR=y"
-	} >"$obj/lab.config"
-	kernel_make "each-$2" KCONFIG_ALLCONFIG="$obj/lab.config" allnoconfig &&
-		kernel_make "each-$2" vmlinux
+# selftests_get COMMIT: the programs, as kselftest installs them; sets $selftests.
+selftests_get() {
+	selftests_commit=$1
+	selftests=$base_dir/selftests/$(git -C "$src" ls-tree -r "$1" tools/testing/selftests include/uapi | sha256sum | cut -c 1-16)
+	[ ! -e "$selftests/done" ] || return 0
+	step "kselftests" selftests_build && : >"$selftests/done"
 }
+
+# In a small tree of its own: a kernel may be under construction in the other one.
+selftests_build() (
+	work=$(mktemp -d "$cache/tmp.XXXXXX") || exit 1
+	trap 'rm -rf "$work"' EXIT
+	kernel_env
+	rm -rf "$selftests"
+	mkdir -p "$selftests" "$work/out" &&
+		git -c init.defaultBranch=look clone -q --shared --no-checkout "$src" "$work/src" && cd "$work/src" &&
+		git sparse-checkout set --no-cone '/*' '!/*/' /scripts/ /include/ /usr/ /arch/x86/ /tools/include/ /tools/scripts/ \
+			/tools/lib/ /tools/arch/ /tools/build/ /tools/testing/selftests/ &&
+		git checkout -q --detach "$selftests_commit" || exit 1
+	set -- -s -j"$kernel_jobs" O="$work/out"
+	make "$@" headers && make "$@" -C tools/testing/selftests KHDR_INCLUDES="-isystem $work/out/usr/include" \
+		TARGETS="dmabuf-dio dmabuf-heaps drivers/dma-buf" FORCE_TARGETS=1 INSTALL_PATH="$selftests" install
+)

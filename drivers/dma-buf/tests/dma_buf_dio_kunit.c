@@ -372,6 +372,51 @@ static void dio_coherent(struct kunit *test)
 	}
 }
 
+static void dio_free_page(void *page)
+{
+	__free_page(page);
+}
+
+/* In one segment, pages that are bounced may come after others. */
+static void dio_bounced_in_part(struct kunit *test)
+{
+	struct device *dev = dma_buf_fake_device(test, "disk", DMA_BIT_MASK(32));
+	struct dma_buf_segment seg = { .len = 2 * PAGE_SIZE };
+	struct page *page = alloc_page(GFP_KERNEL);
+	struct dma_buf_dio_map *map;
+	struct dma_buf_fake *fake;
+	struct dma_buf_dio *dio;
+	dma_addr_t addr, first;
+	bool bounced;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, dio_free_page,
+							   page));
+	addr = dma_map_page(dev, page, 0, PAGE_SIZE, DMA_TO_DEVICE);
+	if (dma_mapping_error(dev, addr))
+		kunit_skip(test, "the device reaches nothing");
+	bounced = dma_need_sync(dev, addr);
+	/* Where what is bounced begins */
+	for (first = addr; bounced && dma_need_sync(dev, first - PAGE_SIZE); )
+		first -= PAGE_SIZE;
+	dma_unmap_page(dev, addr, PAGE_SIZE, DMA_TO_DEVICE);
+	if (!bounced)
+		kunit_skip(test, "no memory is bounced for a device");
+
+	seg.addr = first - PAGE_SIZE;
+	fake = dma_buf_fake_export(test, &dma_buf_fake_seg_ops, &seg, 1);
+	dio = dio_open(fake, DMA_FROM_DEVICE);
+	map = dma_buf_dio_get_map(dio, dio_dev_of(test, dev));
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(map), -EOPNOTSUPP);
+	dio_close(test, dio);
+
+	seg.addr -= PAGE_SIZE;
+	dio = dio_open(fake, DMA_FROM_DEVICE);
+	map = dma_buf_dio_get_map(dio, dio_dev_of(test, dev));
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(map), 0);
+	dio_close(test, dio);
+}
+
 /* Real IOMMUs are coherent enough, whatever the kernel is there to debug. */
 static void dio_iommu(struct kunit *test)
 {
@@ -749,6 +794,7 @@ static struct kunit_case dma_buf_dio_cases[] = {
 	KUNIT_CASE(dio_index),
 	KUNIT_CASE_PARAM(dio_error, dio_error_gen_params),
 	KUNIT_CASE_PARAM(dio_coherent, dio_coherent_gen_params),
+	KUNIT_CASE(dio_bounced_in_part),
 	KUNIT_CASE(dio_iommu),
 	KUNIT_CASE(dio_revoke),
 	KUNIT_CASE(dio_kill),

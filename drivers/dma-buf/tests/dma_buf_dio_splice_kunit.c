@@ -21,6 +21,7 @@
 #include <linux/slab.h>
 #include <linux/splice.h>
 #include <linux/uio.h>
+#include <linux/vmalloc.h>
 #include "dma_buf_fake.h"
 
 /* How much the caller of read_iter() gets at a time. */
@@ -39,6 +40,8 @@ static const struct dma_buf_segment splice_seg[] = {
  * @gone: another one, that was removed
  * @file: the file
  * @cannot_map: a map has to be asked for
+ * @not_yet: so many attempts at each part fail and ask for a map
+ * @failed: how many of them have
  * @ret: what each read returns, %ALL for as much as it was asked for
  * @ret_last: what the others return
  * @hook: called in each read
@@ -54,6 +57,7 @@ struct splice_test {
 	struct file *file;
 
 	bool cannot_map;
+	unsigned int not_yet, failed;
 	ssize_t ret[8], ret_last;
 	void (*hook)(struct splice_test *s);
 	unsigned int hook_at;
@@ -102,6 +106,12 @@ static ssize_t splice_read_iter(struct kiocb *kiocb, struct iov_iter *iter)
 	s->dio = iter->dmabuf;
 	if (s->hook && s->hook_at == i)
 		s->hook(s);
+	if (s->failed < s->not_yet) {
+		s->failed++;
+		dma_buf_dio_want_map(iter->dmabuf, s->ddev);
+		return -EOPNOTSUPP;
+	}
+	s->failed = 0;
 	/* These are among what a bio can say, and others are not */
 	if (IS_ERR(map))
 		return map == ERR_PTR(-EOPNOTSUPP) ? -EOPNOTSUPP : -EIO;
@@ -547,6 +557,44 @@ static void splice_again(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, splice_counter(s), CHUNK);
 }
 
+/* One that is ready in the end gets its time, and each part gets that anew. */
+static void splice_not_yet(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+
+	s->not_yet = 10;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M + SZ_16M, SPLICE_F_NOCOPY),
+			SZ_64M + SZ_16M);
+	KUNIT_EXPECT_EQ(test, s->nr, 3 * (s->not_yet + 1));
+	dma_buf_fake_expect(s->fake, 0, 1);
+}
+
+static void splice_other_refused(struct splice_test *s)
+{
+	s->fake->map_error = -EREMOTEIO;
+	KUNIT_EXPECT_EQ(s->test, PTR_ERR_OR_ZERO(dma_buf_dio_get_map(s->dio, s->gone)),
+			-EOPNOTSUPP);
+	s->fake->map_error = 0;
+	splice_invalidate(s);
+}
+
+/* What a device does not reach is not tried again because of another map. */
+static void splice_refused_and_revoked(struct kunit *test)
+{
+	struct splice_test *s = splice_test_default(test);
+
+	s->gone = dma_buf_dio_dev_alloc(dma_buf_fake_device(test, "other",
+							    DMA_BIT_MASK(64)));
+	KUNIT_ASSERT_NOT_NULL(test, s->gone);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, splice_dev_end,
+							   s->gone));
+	s->hook = splice_other_refused;
+	s->ret[0] = -EOPNOTSUPP;
+	KUNIT_EXPECT_EQ(test, splice_to(s, 0, 0, SZ_64M, SPLICE_F_NOCOPY),
+			-EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, s->nr, 1);
+}
+
 static const struct splice_stop_param {
 	const char *desc;
 	void (*hook)(struct splice_test *s);
@@ -645,6 +693,9 @@ struct splice_mix {
 	u8 *vaddr;
 	char did[64];		/* D: direct, C: copied, -: refused */
 	enum dma_buf_dio_reason refuse;
+	bool read_align;	/* differs from that of writes */
+	loff_t inval;		/* -EINVAL from here on, for no reason */
+	bool coherent;		/* the mapping is that of a device */
 };
 
 static u8 splice_mix_byte(loff_t pos)
@@ -662,7 +713,9 @@ static ssize_t splice_mix_read_iter(struct kiocb *kiocb, struct iov_iter *iter)
 	char *did = mix->did + strlen(mix->did);
 
 	KUNIT_EXPECT_EQ(test, !!(kiocb->ki_flags & IOCB_DIRECT), direct);
-	KUNIT_EXPECT_EQ(test, atomic_read(&mix->s->fake->cpu_access), !direct);
+	/* Not while the file is waited for, if it does not see the mapping */
+	KUNIT_EXPECT_EQ(test, atomic_read(&mix->s->fake->cpu_access),
+			!direct && !mix->coherent);
 
 	if (pos >= SPLICE_MIX_SIZE)
 		return 0;
@@ -680,12 +733,24 @@ static ssize_t splice_mix_read_iter(struct kiocb *kiocb, struct iov_iter *iter)
 			*did = '-';
 			return dma_buf_dio_refuse(iter->dmabuf, DMA_BUF_DIO_HOLE);
 		}
+		if (mix->inval && pos >= mix->inval) {
+			*did = '-';
+			return -EINVAL;
+		}
 		if (pos < SPLICE_MIX_HOLE)
 			n = min_t(u64, n, SPLICE_MIX_HOLE - pos);
+		if (mix->inval)
+			n = min_t(u64, n, mix->inval - pos);
 		/* All that was asked for may be overwritten, so it is */
 		memset(mix->vaddr + iter->iov_offset, 'D', iov_iter_count(iter));
 		iov_iter_advance(iter, n);
 		return n;
+	}
+	/* The file must not be let at memory that may have no pages */
+	if (mix->coherent) {
+		size_t where = iter->kvec->iov_base - mix->s->fake->vaddr;
+
+		KUNIT_EXPECT_GE(test, where, SZ_8M);
 	}
 	for (i = 0; i < n; i++) {
 		u8 byte = splice_mix_byte(pos + i);
@@ -700,9 +765,17 @@ static int splice_mix_getattr(struct mnt_idmap *idmap, const struct path *path,
 			      struct kstat *stat, u32 request_mask,
 			      unsigned int flags)
 {
+	struct inode *inode = d_inode(path->dentry);
+	struct splice_mix *mix = inode->i_private;
+
 	stat->result_mask |= STATX_DIOALIGN;
 	stat->dio_mem_align = 4;
 	stat->dio_offset_align = SPLICE_MIX_ALIGN;
+	if (mix->read_align) {
+		stat->result_mask |= STATX_DIO_READ_ALIGN;
+		stat->dio_offset_align = SZ_64K;
+		stat->dio_read_offset_align = SPLICE_MIX_ALIGN;
+	}
 	return 0;
 }
 
@@ -726,6 +799,10 @@ static const struct splice_mix_param {
 	const char *reason;
 	enum dma_buf_dio_reason refuse;
 	unsigned int file_flags, flags;
+	bool read_align;
+	loff_t inval;
+	int end_cpu_error;
+	bool coherent;
 } splice_mix_params[] = {
 	{ "aligned", SZ_4K, SZ_8K, SZ_8K, "D", SZ_8K, "none" },
 	{ "head", SZ_4K - 1, SZ_4K + 1, SZ_4K + 1, "CD", SZ_4K, "alignment" },
@@ -742,6 +819,16 @@ static const struct splice_mix_param {
 	{ "file refuses", SZ_4K, SZ_2M, SZ_2M, "-CC", 0, "file", DMA_BUF_DIO_FILE },
 	{ "disk refuses", 1, SZ_2M, SZ_2M, "C-CC", 0, "disk", DMA_BUF_DIO_DISK },
 	{ "buffered", 1, SZ_2M, SZ_2M, "CC", 0, "buffered", .file_flags = ~0U },
+	{ "reads of smaller blocks", SZ_4K, SZ_8K, SZ_8K, "D", SZ_8K, "none",
+	  .read_align = true },
+	{ "smaller blocks, head", 1, SZ_8K, SZ_8K, "CDC", SZ_4K, "alignment",
+	  .read_align = true },
+	{ "hole, then not aligned", SZ_64K, SZ_4M - SZ_64K, SZ_4M - SZ_64K,
+	  "-CD-CC", SZ_1M, "alignment", .inval = SZ_64K + SZ_1M + SZ_1M },
+	{ "end of access fails", 1, SZ_4K - 1, -EREMOTEIO, "C", 0, "none",
+	  .end_cpu_error = -EREMOTEIO },
+	{ "memory of a device", 1, SZ_4K - 2, SZ_4K - 2, "C", 0, "alignment",
+	  .coherent = true },
 	{ "no copy", 0, SZ_4K + 1, SZ_4K, "D", SZ_4K, "none", .flags = SPLICE_F_NOCOPY },
 	{ "no copy, head", 1, SZ_8K, -EINVAL, "", 0, "none", .flags = SPLICE_F_NOCOPY },
 	{ "no copy, hole", SZ_64K, SZ_4K, -EOPNOTSUPP, "-", 0, "none",
@@ -754,12 +841,31 @@ static const struct splice_mix_param {
 
 KUNIT_ARRAY_PARAM_DESC(splice_mix, splice_mix_params, desc);
 
+/* The same memory once more, as dma_alloc_coherent() would map it. */
+static void *splice_mix_map_coherent(struct kunit *test, void *vaddr)
+{
+	unsigned int nr = SZ_8M >> PAGE_SHIFT, i;
+	struct page **pages = kunit_kcalloc(test, nr, sizeof(*pages), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	for (i = 0; i < nr; i++)
+		pages[i] = vmalloc_to_page(vaddr + i * PAGE_SIZE);
+	vaddr = vmap(pages, nr, VM_DMA_COHERENT, PAGE_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, vaddr);
+	return vaddr;
+}
+
 /* What goes direct, what is copied and why, and what is left alone. */
 static void splice_mix(struct kunit *test)
 {
 	static const struct dma_buf_segment seg[] = { { 0x10000000, SZ_8M } };
 	const struct splice_mix_param *p = test->param_value;
-	struct splice_mix mix = { .refuse = p->refuse };
+	struct splice_mix mix = {
+		.refuse		= p->refuse,
+		.read_align	= p->read_align,
+		.inval		= p->inval,
+		.coherent	= p->coherent,
+	};
 	const size_t offset = SZ_4K + 8;
 	struct splice_test *s;
 	struct inode *inode;
@@ -769,11 +875,14 @@ static void splice_mix(struct kunit *test)
 
 	s = splice_test_init(test, &dma_buf_fake_sgt_ops, seg, ARRAY_SIZE(seg));
 	mix.s = s;
-	mix.vaddr = kvmalloc(SZ_8M, GFP_KERNEL);
+	mix.vaddr = vmalloc(SZ_8M);
 	KUNIT_ASSERT_NOT_NULL(test, mix.vaddr);
 	memset(mix.vaddr, 'P', s->fake->dmabuf->size);
-	s->fake->vaddr = mix.vaddr;
+	s->fake->vaddr = p->coherent ? splice_mix_map_coherent(test, mix.vaddr) :
+				       mix.vaddr;
+	s->fake->end_cpu_error = p->end_cpu_error;
 	inode = file_inode(s->file);
+	inode->i_private = &mix;
 	inode->i_op = &splice_mix_iops;
 	i_size_write(inode, SPLICE_MIX_SIZE);
 	s->file->f_op = &splice_mix_fops;
@@ -807,7 +916,9 @@ static void splice_mix(struct kunit *test)
 	s->fake->dmabuf->file->f_op->show_fdinfo(&m, s->fake->dmabuf->file);
 	snprintf(reason, sizeof(reason), "\ncopy_reason:\t%s\n", p->reason);
 	KUNIT_EXPECT_NOT_NULL(test, strstr(m.buf, reason));
-	kvfree(mix.vaddr);
+	if (p->coherent)
+		vunmap(s->fake->vaddr);
+	vfree(mix.vaddr);
 	s->fake->vaddr = NULL;
 }
 
@@ -981,6 +1092,8 @@ static struct kunit_case dma_buf_dio_splice_cases[] = {
 	KUNIT_CASE(splice_want),
 	KUNIT_CASE(splice_path_gone),
 	KUNIT_CASE(splice_again),
+	KUNIT_CASE(splice_not_yet),
+	KUNIT_CASE(splice_refused_and_revoked),
 	KUNIT_CASE_PARAM(splice_stop, splice_stop_gen_params),
 	KUNIT_CASE_PARAM(splice_refuse, splice_refuse_gen_params),
 	KUNIT_CASE_PARAM(splice_mix, splice_mix_gen_params),

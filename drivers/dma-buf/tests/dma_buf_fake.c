@@ -144,7 +144,7 @@ static int dma_buf_fake_end_cpu_access(struct dma_buf *dmabuf,
 	struct dma_buf_fake *fake = dmabuf->priv;
 
 	atomic_dec(&fake->cpu_access);
-	return 0;
+	return fake->end_cpu_error;
 }
 
 /*

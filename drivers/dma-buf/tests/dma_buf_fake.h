@@ -29,6 +29,7 @@
  * @attach_error: errno for attach
  * @pin_error: errno for pin
  * @map_error: errno for map
+ * @end_cpu_error: errno for the end of access by the CPU
  * @stop_map: the next map waits for @go
  * @stop_unmap: the next unmap waits for @go
  * @stopped: somebody waits for @go
@@ -56,6 +57,7 @@ struct dma_buf_fake {
 	int attach_error;
 	int pin_error;
 	int map_error;
+	int end_cpu_error;
 
 	bool stop_map;
 	bool stop_unmap;

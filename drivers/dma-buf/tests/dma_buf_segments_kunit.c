@@ -512,6 +512,43 @@ static void segments_phys_memory(struct kunit *test)
 	phys_expect_undone(p, 2, 0);
 }
 
+static void segments_phys_free_large(void *page)
+{
+	__free_pages(page, get_order(SZ_1M));
+}
+
+/* Not more in one mapping than the device may have, but as much as that. */
+static void segments_phys_max(struct kunit *test)
+{
+	struct device *dev = dma_buf_fake_device(test, "dev", DMA_BIT_MASK(32));
+	struct phys_test *p = phys_test_init(test, dev);
+	size_t max = dma_max_mapping_size(dev);
+	struct dma_buf_segments *segs;
+	struct phys_vec vec[8];
+	unsigned int i, nr = 1;
+	struct page *page;
+
+	page = alloc_pages(GFP_KERNEL | GFP_DMA32, get_order(SZ_1M));
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test,
+							   segments_phys_free_large,
+							   page));
+	/* All of them are neighbours */
+	for (i = 0; i < ARRAY_SIZE(vec); i++)
+		vec[i] = (struct phys_vec){ page_to_phys(page) + i * 3 * SZ_32K,
+					    3 * SZ_32K };
+	if (max < ARRAY_SIZE(vec) * 3 * SZ_32K)
+		nr = DIV_ROUND_UP(ARRAY_SIZE(vec), max / (3 * SZ_32K));
+
+	segs = phys_map(p, vec, ARRAY_SIZE(vec), 0);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, segs);
+	KUNIT_EXPECT_EQ(test, segs->nr, nr);
+	for (i = 0; i < segs->nr; i++)
+		KUNIT_EXPECT_LE(test, segs->seg[i].len, max);
+	phys_unmap(p, segs);
+	phys_expect_undone(p, nr, 0);
+}
+
 /* Behind an IOMMU any pages become one segment. */
 static void segments_phys_iova(struct kunit *test)
 {
@@ -573,6 +610,7 @@ static struct kunit_case dma_buf_segments_cases[] = {
 	KUNIT_CASE(segments_phys_fail),
 	KUNIT_CASE(segments_phys_bad),
 	KUNIT_CASE(segments_phys_memory),
+	KUNIT_CASE(segments_phys_max),
 	KUNIT_CASE(segments_phys_iova),
 	{}
 };

@@ -331,3 +331,45 @@ unsafe impl PfnMap for FaultMap {
         unsafe { self.0.as_ref() }.prot(prot)
     }
 }
+
+#[cfg(CONFIG_RUST_DMA_BUF_KUNIT_TEST)]
+#[macros::kunit_tests(rust_dma_buf_backing)]
+mod tests {
+    use super::*;
+    use crate::page::PAGE_SIZE;
+
+    #[test]
+    fn pages_are_found_from_anywhere() -> Result {
+        // Around the number of ranges that have an entry in the index.
+        for nr in [1, STEP - 1, STEP, STEP + 1, 2 * STEP, 3 * STEP + 5] {
+            let (mut ranges, mut pfns) = (KVec::new(), KVec::new());
+
+            for n in 0..nr {
+                let (first, pages) = (1000 - 5 * n, 1 + n % 3);
+
+                for pfn in first..first + pages {
+                    pfns.push(pfn, GFP_KERNEL)?;
+                }
+                // SAFETY: These are whole pages. Nobody accesses them.
+                let range =
+                    unsafe { PhysRange::new((first << PAGE_SHIFT) as PhysAddr, pages * PAGE_SIZE) };
+                ranges.push(range, GFP_KERNEL)?;
+            }
+
+            let mut backing = KBox::pin_init(Backing::empty(), GFP_KERNEL)?;
+            // SAFETY: The array is there until the end of the loop, and nobody accesses the memory.
+            let size = unsafe {
+                backing
+                    .as_mut()
+                    .set(NonNull::from(&ranges[..]), Attrs::none())?
+            };
+
+            assert_eq!(size, pfns.len() * PAGE_SIZE);
+            for skip in 0..=pfns.len() {
+                assert!(backing.pfns(skip).eq(pfns[skip..].iter().copied()));
+            }
+            assert!(backing.pfns(pfns.len() + 1).next().is_none());
+        }
+        Ok(())
+    }
+}

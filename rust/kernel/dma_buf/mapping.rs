@@ -334,7 +334,7 @@ impl Mapping {
 
     /// Makes what the device wrote to `ranges` visible to the CPU.
     pub(super) fn sync_for_cpu(&self, ranges: &[PhysRange], dir: DataDirection) {
-        self.for_each_piece(ranges, dir, |addr, len, dir| {
+        self.sync(ranges, dir, |addr, len, dir| {
             // SAFETY: The device is valid and the piece is mapped for it, both by `Self::new()`.
             unsafe { bindings::dma_sync_single_for_cpu(self.dev.as_ptr(), addr, len, dir) }
         });
@@ -342,15 +342,14 @@ impl Mapping {
 
     /// Makes what the CPU wrote to `ranges` visible to the device.
     pub(super) fn sync_for_device(&self, ranges: &[PhysRange], dir: DataDirection) {
-        self.for_each_piece(ranges, dir, |addr, len, dir| {
+        self.sync(ranges, dir, |addr, len, dir| {
             // SAFETY: The device is valid and the piece is mapped for it, both by `Self::new()`.
             unsafe { bindings::dma_sync_single_for_device(self.dev.as_ptr(), addr, len, dir) }
         });
     }
 
-    /// Calls `f` for each part of the buffer that is in one piece for both, CPU and device, with
-    /// what the device may do of `dir`; if that is nothing, there is nothing to be made visible.
-    fn for_each_piece(
+    /// Calls `f` for each piece of the buffer, with what the device may do of `dir`.
+    fn sync(
         &self,
         ranges: &[PhysRange],
         dir: DataDirection,
@@ -359,12 +358,8 @@ impl Mapping {
         let Source::Phys(map) = &self.source else {
             return;
         };
-        let dir: bindings::dma_data_direction = dir.into();
-        let both = DataDirection::Bidirectional.into();
-        let dir = match map.dir {
-            own if own == both => dir,
-            own if dir == own || dir == both => own,
-            _ => return,
+        let Some(dir) = sync_dir(map.dir, dir.into()) else {
+            return;
         };
         // Not `dma_dev_need_sync()`, which is true for any device to be debugged: the debugging of
         // DMA does not know mappings that were linked to a range of IOVA.
@@ -373,27 +368,143 @@ impl Mapping {
             return;
         }
 
-        let mut segments = self.source.segments().iter();
-        let (mut addr, mut left) = (0, 0);
+        for_each_piece(ranges, self.source.segments(), |addr, len| {
+            f(addr, len, dir)
+        });
+    }
+}
 
-        for range in ranges {
-            let mut len = range.len();
+/// Returns what a device may do of `dir` with memory that is mapped for `own`; if that is nothing,
+/// there is nothing to be made visible.
+fn sync_dir(
+    own: bindings::dma_data_direction,
+    dir: bindings::dma_data_direction,
+) -> Option<bindings::dma_data_direction> {
+    let both = DataDirection::Bidirectional.into();
 
-            while len != 0 {
-                if left == 0 {
-                    let Some(seg) = segments.next() else {
-                        return;
-                    };
-                    (addr, left) = (seg.addr(), seg.len());
-                }
+    if own == both {
+        Some(dir)
+    } else {
+        (dir == own || dir == both).then_some(own)
+    }
+}
 
-                let part = len.min(left);
-                f(addr, part, dir);
-                // The end of the last one may be that of all addresses.
-                addr = addr.wrapping_add(part as DmaAddress);
-                left -= part;
-                len -= part;
+/// Calls `f` for each part of a buffer that is in one piece for both, the CPU in `ranges` and the
+/// device in `segments`.
+fn for_each_piece(
+    ranges: &[PhysRange],
+    segments: &[Segment],
+    mut f: impl FnMut(DmaAddress, usize),
+) {
+    let mut segments = segments.iter();
+    let (mut addr, mut left) = (0, 0);
+
+    for range in ranges {
+        let mut len = range.len();
+
+        while len != 0 {
+            if left == 0 {
+                let Some(seg) = segments.next() else {
+                    return;
+                };
+                (addr, left) = (seg.addr(), seg.len());
             }
+
+            let part = len.min(left);
+            f(addr, part);
+            // The end of the last one may be that of all addresses.
+            addr = addr.wrapping_add(part as DmaAddress);
+            left -= part;
+            len -= part;
         }
+    }
+}
+
+#[cfg(CONFIG_RUST_DMA_BUF_KUNIT_TEST)]
+#[macros::kunit_tests(rust_dma_buf_mapping)]
+mod tests {
+    use super::*;
+    use crate::{
+        io::PhysAddr,
+        page::PAGE_SIZE, //
+    };
+
+    #[test]
+    fn only_what_the_device_may_do_is_synced() {
+        use DataDirection::{
+            Bidirectional as Both,
+            FromDevice as From,
+            ToDevice as To, //
+        };
+
+        for (own, dir, expected) in [
+            (To, To, Some(To)),
+            (To, From, None),
+            (To, Both, Some(To)),
+            (From, To, None),
+            (From, From, Some(From)),
+            (From, Both, Some(From)),
+            (Both, To, Some(To)),
+            (Both, From, Some(From)),
+            (Both, Both, Some(Both)),
+        ] {
+            assert_eq!(sync_dir(own.into(), dir.into()), expected.map(Into::into));
+        }
+    }
+
+    /// Pages of memory, and pages of the device, to pieces: the address of each and its length.
+    fn pieces(
+        ranges: &[usize],
+        segments: &[(DmaAddress, usize)],
+    ) -> Result<KVec<(DmaAddress, usize)>> {
+        const PAGE: DmaAddress = PAGE_SIZE as DmaAddress;
+        let (mut phys, mut segs, mut pieces) = (KVec::new(), KVec::new(), KVec::new());
+
+        for pages in ranges {
+            let addr = (phys.len() * 64 * PAGE_SIZE) as PhysAddr;
+            // SAFETY: These are whole pages. Nobody accesses them.
+            let range = unsafe { PhysRange::new(addr, pages * PAGE_SIZE) };
+            phys.push(range, GFP_KERNEL)?;
+        }
+        for (page, pages) in segments {
+            // SAFETY: None is empty.
+            let seg = unsafe { Segment::new(page * PAGE, pages * PAGE_SIZE) };
+            segs.push(seg, GFP_KERNEL)?;
+        }
+
+        let mut result = Ok(());
+        for_each_piece(&phys, &segs, |addr, len| {
+            if let Err(err) = pieces.push((addr / PAGE, len / PAGE_SIZE), GFP_KERNEL) {
+                result = Err(err);
+            }
+        });
+        result?;
+        Ok(pieces)
+    }
+
+    #[test]
+    fn pieces_end_where_ranges_and_segments_do() -> Result {
+        assert_eq!(pieces(&[1], &[(7, 1)])?[..], [(7, 1)]);
+        // Several ranges in a segment, and several segments in a range.
+        assert_eq!(
+            pieces(&[2, 1, 4], &[(100, 7)])?[..],
+            [(100, 2), (102, 1), (103, 4)]
+        );
+        assert_eq!(
+            pieces(&[7], &[(9, 2), (3, 1), (50, 4)])?[..],
+            [(9, 2), (3, 1), (50, 4)]
+        );
+        // Neither is part of the other.
+        assert_eq!(
+            pieces(&[3, 1, 2], &[(20, 1), (10, 4), (30, 1)])?[..],
+            [(20, 1), (10, 2), (12, 1), (13, 1), (30, 1)]
+        );
+        // To the end of all addresses.
+        let last = DmaAddress::MAX / PAGE_SIZE as DmaAddress;
+        assert_eq!(
+            pieces(&[1, 1], &[(last - 1, 2)])?[..],
+            [(last - 1, 1), (last, 1)]
+        );
+        Ok(())
     }
 }

@@ -95,7 +95,7 @@ impl PhysRange {
 /// The memory at the [ranges](Memory::ranges) must stay where it is, and belong to the buffer,
 /// until the object is dropped. Unless [`Memory::PAGES`] says otherwise, there must be a
 /// `struct page` for each page of it; if it does, the [attributes](Memory::attrs) must have
-/// [`DMA_ATTR_MMIO`](crate::dma::attrs::DMA_ATTR_MMIO).
+/// [`DMA_ATTR_MMIO`].
 pub unsafe trait Memory: Send + Sync + 'static {
     /// There are pages behind the ranges, so that the CPU may map them.
     const PAGES: bool = true;

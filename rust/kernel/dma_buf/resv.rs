@@ -94,7 +94,7 @@ impl Drop for ResvGuard<'_> {
 
 impl DmaBuf {
     #[inline]
-    fn resv(&self) -> *mut bindings::dma_resv {
+    pub(super) fn resv(&self) -> *mut bindings::dma_resv {
         // SAFETY: By the type invariant the object is valid; the field never changes.
         unsafe { (*self.as_raw()).resv }
     }

@@ -136,6 +136,156 @@ fn entries<'a>(map: &'a MappedTable<'_>) -> impl Iterator<Item = (DmaAddress, us
         .map(|sg| (sg.dma_address(), sg.dma_len() as usize))
 }
 
+/// How often somebody has waited for a fence of [`add_fence`].
+static WAITS: Atomic<i32> = Atomic::new(0);
+
+extern "C" fn fence_name(_fence: *mut bindings::dma_fence) -> *const c_char {
+    c"rust_kunit".as_char_ptr()
+}
+
+/// This is called when somebody begins to wait, and says that the fence is signaled now.
+extern "C" fn fence_enable_signaling(_fence: *mut bindings::dma_fence) -> bool {
+    WAITS.fetch_add(1, Relaxed);
+    false
+}
+
+static FENCE_OPS: bindings::dma_fence_ops = bindings::dma_fence_ops {
+    get_driver_name: Some(fence_name),
+    get_timeline_name: Some(fence_name),
+    enable_signaling: Some(fence_enable_signaling),
+    ..pin_init::zeroed()
+};
+
+/// Adds a fence that is not signaled until somebody waits for it.
+fn add_fence(lock: &Locked<'_>, usage: bindings::dma_resv_usage) -> Result {
+    let resv = lock.buffer().resv();
+    let fence: *mut bindings::dma_fence =
+        KBox::into_raw(KBox::<bindings::dma_fence>::new_uninit(GFP_KERNEL)?).cast();
+
+    // SAFETY: The memory is ours, and is freed with the last reference. The lock is held. That the
+    // reservation object has a reference is why ours is not the last one.
+    unsafe {
+        bindings::dma_fence_init(fence, &FENCE_OPS, core::ptr::null_mut(), 1, 1);
+        let ret = bindings::dma_resv_reserve_fences(resv, 1);
+        if ret == 0 {
+            bindings::dma_resv_add_fence(resv, fence, usage);
+        }
+        bindings::refcount_dec(&mut (*fence).refcount.refcount);
+        crate::error::to_result(ret)
+    }
+}
+
+/// An exporter in C that has no memory, and counts what importers have not undone.
+mod counted {
+    use super::*;
+
+    pub(super) static PINS: Atomic<i32> = Atomic::new(0);
+    pub(super) static ACCESSES: Atomic<i32> = Atomic::new(0);
+    pub(super) static VMAPS: Atomic<i32> = Atomic::new(0);
+
+    /// Where it says to be mapped; nobody looks.
+    static PLACE: Atomic<u64> = Atomic::new(0);
+
+    extern "C" fn pin(_attach: *mut bindings::dma_buf_attachment) -> c_int {
+        PINS.fetch_add(1, Relaxed);
+        0
+    }
+
+    extern "C" fn unpin(_attach: *mut bindings::dma_buf_attachment) {
+        PINS.fetch_sub(1, Relaxed);
+    }
+
+    extern "C" fn map(
+        _attach: *mut bindings::dma_buf_attachment,
+        _dir: bindings::dma_data_direction,
+    ) -> *mut bindings::sg_table {
+        ENXIO.to_ptr()
+    }
+
+    extern "C" fn unmap(
+        _attach: *mut bindings::dma_buf_attachment,
+        _table: *mut bindings::sg_table,
+        _dir: bindings::dma_data_direction,
+    ) {
+    }
+
+    extern "C" fn begin(_buf: *mut bindings::dma_buf, _dir: bindings::dma_data_direction) -> c_int {
+        ACCESSES.fetch_add(1, Relaxed);
+        0
+    }
+
+    extern "C" fn end(_buf: *mut bindings::dma_buf, _dir: bindings::dma_data_direction) -> c_int {
+        ACCESSES.fetch_sub(1, Relaxed);
+        0
+    }
+
+    /// # Safety
+    ///
+    /// `map` must be valid for writing.
+    unsafe extern "C" fn vmap(
+        _buf: *mut bindings::dma_buf,
+        map: *mut bindings::iosys_map,
+    ) -> c_int {
+        VMAPS.fetch_add(1, Relaxed);
+        let vaddr = core::ptr::from_ref(&PLACE).cast_mut().cast();
+        // SAFETY: By the requirement of this function.
+        unsafe {
+            *map = bindings::iosys_map {
+                is_iomem: false,
+                __bindgen_anon_1: bindings::iosys_map__bindgen_ty_1 { vaddr },
+            }
+        };
+        0
+    }
+
+    extern "C" fn vunmap(_buf: *mut bindings::dma_buf, _map: *mut bindings::iosys_map) {
+        VMAPS.fetch_sub(1, Relaxed);
+    }
+
+    extern "C" fn release(_buf: *mut bindings::dma_buf) {}
+
+    static OPS: bindings::dma_buf_ops = bindings::dma_buf_ops {
+        pin: Some(pin),
+        unpin: Some(unpin),
+        map_dma_buf: Some(map),
+        unmap_dma_buf: Some(unmap),
+        begin_cpu_access: Some(begin),
+        end_cpu_access: Some(end),
+        vmap: Some(vmap),
+        vunmap: Some(vunmap),
+        release: Some(release),
+        ..pin_init::zeroed()
+    };
+
+    pub(super) fn export() -> Result<ARef<DmaBuf>> {
+        let info = bindings::dma_buf_export_info {
+            exp_name: c"rust_kunit_counted".as_char_ptr(),
+            ops: &OPS,
+            size: PAGE_SIZE,
+            flags: O_RDWR as c_int,
+            priv_: core::ptr::from_ref(&PLACE).cast_mut().cast(),
+            ..pin_init::zeroed()
+        };
+
+        // SAFETY: All pointers are those of statics.
+        let buf = from_err_ptr(unsafe { bindings::dma_buf_export(&info) })?;
+        // SAFETY: It is valid, and we have a reference.
+        Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(buf.cast())) })
+    }
+}
+
+/// Returns how much memory is free, in bytes.
+fn free_memory() -> usize {
+    let mut info = core::mem::MaybeUninit::<bindings::sysinfo>::zeroed();
+
+    // SAFETY: There is a place for the result, for which zeroes are fine, too.
+    let info = unsafe {
+        bindings::si_meminfo(info.as_mut_ptr());
+        info.assume_init()
+    };
+    info.freeram as usize * PAGE_SIZE
+}
+
 /// An exporter of ordinary memory.
 struct Ram<M> {
     memory: M,
@@ -301,6 +451,20 @@ mod cases {
         }
         assert_eq!(memory.ranges().len(), 4);
         assert_eq!(memory.size(), 14 * PAGE_SIZE);
+        Ok(())
+    }
+
+    #[test]
+    fn page_memory_is_given_back() -> Result {
+        const ROUNDS: usize = 64;
+        let size = pages(&[8, 4, 0])?.size();
+        let before = free_memory();
+
+        for _ in 0..ROUNDS {
+            drop(pages(&[8, 4, 0])?);
+        }
+        // Others use memory, too.
+        assert!(before.saturating_sub(free_memory()) < ROUNDS / 2 * size);
         Ok(())
     }
 
@@ -523,6 +687,34 @@ mod cases {
     }
 
     #[test]
+    fn importers_undo_what_they_do() -> Result {
+        let dev = dma_device(64)?;
+        let buf = counted::export()?;
+
+        let attach = buf.attach(dev.as_ref().as_ref())?;
+        let (one, two) = (attach.pin()?, attach.pin()?);
+        assert_eq!(counted::PINS.load(Relaxed), 2);
+        assert!(matches!(one.map_table(DataDirection::ToDevice), Err(ENXIO)));
+        drop(one);
+        assert_eq!(counted::PINS.load(Relaxed), 1);
+        drop(two);
+        assert_eq!(counted::PINS.load(Relaxed), 0);
+
+        let access = buf.begin_cpu_access(DataDirection::ToDevice)?;
+        assert_eq!(counted::ACCESSES.load(Relaxed), 1);
+        drop(access);
+        assert_eq!(counted::ACCESSES.load(Relaxed), 0);
+        buf.begin_cpu_access(DataDirection::ToDevice)?.end()?;
+        assert_eq!(counted::ACCESSES.load(Relaxed), 0);
+
+        let map = buf.vmap()?;
+        assert_eq!(counted::VMAPS.load(Relaxed), 1);
+        drop(map);
+        assert_eq!(counted::VMAPS.load(Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
     fn cpu_access_while_mapped() -> Result {
         let dropped = Count::new()?;
         let one = dma_device(64)?;
@@ -608,6 +800,52 @@ mod cases {
         Ok(())
     }
 
+    #[test]
+    fn fences_are_waited_for() -> Result {
+        use bindings::{
+            dma_resv_usage_DMA_RESV_USAGE_BOOKKEEP as BOOKKEEP,
+            dma_resv_usage_DMA_RESV_USAGE_READ as READ,
+            dma_resv_usage_DMA_RESV_USAGE_WRITE as WRITE, //
+        };
+        use DataDirection::{
+            Bidirectional,
+            FromDevice,
+            ToDevice, //
+        };
+
+        let dropped = Count::new()?;
+        let dev = dma_device(64)?;
+
+        for (usage, dir, waits) in [
+            (WRITE, ToDevice, 1),
+            (WRITE, FromDevice, 1),
+            // Readers do not wait for readers.
+            (READ, ToDevice, 0),
+            (READ, FromDevice, 1),
+            (READ, Bidirectional, 1),
+            (BOOKKEEP, FromDevice, 0),
+        ] {
+            let buf = export(pages(&[0])?, PAGE_SIZE, &dropped)?;
+            let before = WAITS.load(Relaxed);
+            {
+                let lock = buf.lock();
+
+                add_fence(&lock, usage)?;
+                lock.wait(dir)?;
+            }
+            assert_eq!(WAITS.load(Relaxed) - before, waits);
+
+            // And so do those who map it.
+            let buf = export(pages(&[0])?, PAGE_SIZE, &dropped)?;
+            let attach = buf.attach(dev.as_ref().as_ref())?;
+            let pin = attach.pin()?;
+            add_fence(&buf.lock(), usage)?;
+            drop(pin.map_segments(dir)?);
+            assert_eq!(WAITS.load(Relaxed) - before, 2 * waits);
+        }
+        Ok(())
+    }
+
     #[cfg(CONFIG_DMABUF_HEAPS)]
     #[test]
     fn heap_can_be_registered_again() -> Result {
@@ -635,7 +873,10 @@ mod cases {
         }
 
         let dropped = Count::new()?;
-        for n in 0..3 {
+        // More often than there may be heaps at a time.
+        const TIMES: i32 = 200;
+
+        for n in 0..TIMES {
             let heap = heap::Registration::new(c"rust_kunit", Ok(CountedHeap(dropped.clone())))?;
 
             assert_eq!(dropped.get(), n);
@@ -643,7 +884,7 @@ mod cases {
             assert_eq!(dropped.get(), n + 1);
         }
         assert!(heap::Registration::new(c"", Ok(CountedHeap(dropped.clone()))).is_err());
-        assert_eq!(dropped.get(), 4);
+        assert_eq!(dropped.get(), TIMES + 1);
         Ok(())
     }
 }

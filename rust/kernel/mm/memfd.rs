@@ -470,6 +470,20 @@ mod tests {
     }
 
     #[test]
+    fn pins_are_given_back() -> Result {
+        let file = testing::new(4 * PAGE_SIZE, seals::SHRINK)?;
+        let mut folios = PinnedFolios::new();
+
+        pin(&mut folios, &file, 0, 4)?;
+        // Some of it twice: that takes two pins.
+        pin(&mut folios, &file, PAGE_SIZE, 1)?;
+        // Nobody may promise that there are no writers while others have the memory.
+        assert_eq!(testing::seal(&file, seals::WRITE), Err(EBUSY));
+        drop(folios);
+        testing::seal(&file, seals::WRITE)
+    }
+
+    #[test]
     fn folios_are_dirtied() -> Result {
         let file = testing::new(PAGE_SIZE, seals::SHRINK)?;
         let mut folios = PinnedFolios::new();

@@ -14,7 +14,6 @@
 #include "../kselftest_harness.h"
 #include "lib/dio.h"
 
-#define TIMEOUT		300
 #define SIZE		(2 * DIO_MIB + 37 * DIO_ALIGNED)
 #define BUFFERS		"/sys/kernel/debug/dma_buf/bufinfo"
 #define FAR_TOO_MANY	4000
@@ -179,7 +178,7 @@ static void count_buffers(struct __test_metadata *_metadata, char *total,
 	ASSERT_STRNE("", total);
 }
 
-TEST_F_TIMEOUT(fail_nth, sweep, TIMEOUT)
+TEST_F(fail_nth, sweep)
 {
 	char before[128], after[128];
 	int nth, ret = 0, left = 0, failed = 0, fd;

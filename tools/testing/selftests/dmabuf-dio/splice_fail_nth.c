@@ -9,7 +9,6 @@
 #include "../kselftest_harness.h"
 #include "lib/dio.h"
 
-#define TIMEOUT		300
 #define LEN		(1 * DIO_MIB)
 #define OFF		DIO_GUARD
 #define SIZE		(LEN + 2 * DIO_GUARD)
@@ -46,7 +45,7 @@ FIXTURE_TEARDOWN(fail_nth)
 	close(self->nth);
 }
 
-TEST_F_TIMEOUT(fail_nth, sweep, TIMEOUT)
+TEST_F(fail_nth, sweep)
 {
 	int nth, left = 0, failed = 0;
 	struct dio_buf buf;

@@ -16,21 +16,17 @@
 #include "../kselftest_harness.h"
 #include "lib/dio.h"
 
-#define TIMEOUT		120
-#define TRIES		40
 #define NAME		"dio freeze"
 
-/* Many of the chunks that a transfer is made of. */
-#define SIZE		(512 * DIO_MIB)
-
-#define BUFINFO		"/sys/kernel/debug/dma_buf/bufinfo"
+/* Of many chunks, so that one is caught between two of them. */
+#define SIZE		(8 * DIO_CHUNK)
 
 struct freezer {
 	struct dio_buf buf;
 	unsigned char *mem;	/* 1 MiB */
 	int plain, direct;
 	pthread_t thread;
-	ssize_t ret;
+	atomic_long ret;	/* 0 while it is under way */
 	bool frozen;
 };
 
@@ -53,8 +49,8 @@ FIXTURE_SETUP(freeze)
 
 	f->plain = -1;
 	f->direct = -1;
-	if (access(BUFINFO, R_OK))
-		SKIP(return, "no %s", BUFINFO);
+	if (access(DIO_BUFINFO, R_OK))
+		SKIP(return, "no %s", DIO_BUFINFO);
 	if (!dio_ready(_metadata, dio_place_ready(variant->place) ?:
 				  dio_need_memory(2 * SIZE) ?:
 				  dio_buf_alloc(&f->buf, &dio_heap, SIZE)))
@@ -91,9 +87,11 @@ static int erase(struct freezer *f, loff_t pos, loff_t end)
 	return fsync(f->plain) ? -errno : 0;
 }
 
-static bool written(struct __test_metadata *_metadata, struct freezer *f, loff_t pos)
+/* The last page of it is on the disk, past which nothing is written. */
+static bool ended(struct __test_metadata *_metadata, struct freezer *f)
 {
-	ASSERT_EQ(DIO_ALIGNED, pread(f->direct, f->mem, DIO_ALIGNED, pos));
+	ASSERT_EQ(DIO_ALIGNED, pread(f->direct, f->mem, DIO_ALIGNED,
+				     SIZE - DIO_ALIGNED));
 	return f->mem[0] || memcmp(f->mem, f->mem + 1, DIO_ALIGNED - 1);
 }
 
@@ -105,73 +103,42 @@ static void *transfer(void *data)
 	return NULL;
 }
 
-/* Devices that our buffer is attached to, or -1. */
-static int attached(void)
+/*
+ * Freeze the file system in the middle of a transfer: one that has the buffer
+ * mapped when we begin, and has more to write when we are done. If it was faster
+ * than we are, another one has to be caught.
+ */
+static void catch(struct __test_metadata *_metadata, struct freezer *f)
 {
-	bool ours = false;
-	char line[256];
-	int n = -1;
-	FILE *f;
-
-	f = fopen(BUFINFO, "r");
-	if (!f)
-		return -1;
-	while (n < 0 && fgets(line, sizeof(line), f)) {
-		if (strstr(line, "\t" NAME "\n"))
-			ours = true;
-		else if (ours && sscanf(line, "Total %d devices", &n) != 1)
-			n = -1;
-	}
-	fclose(f);
-	return n;
-}
-
-/* The transfer has begun and has not ended, and the file system is frozen. */
-static bool caught(struct __test_metadata *_metadata, struct freezer *f)
-{
-	useconds_t delay = 5000;
-	bool begun, ended;
-	int i;
-
 	ASSERT_EQ(0, erase(f, 0, SIZE));
-	for (i = 0; i < TRIES; i++) {
-		/* What tells how far it has come. */
-		ASSERT_EQ(0, erase(f, 0, DIO_ALIGNED));
-		ASSERT_EQ(0, erase(f, SIZE - DIO_ALIGNED, SIZE));
+	for (;;) {
+		f->ret = 0;
 		ASSERT_EQ(0, pthread_create(&f->thread, NULL, transfer, f));
-		usleep(delay);
-		if (ioctl(f->plain, FIFREEZE, 0)) {
-			pthread_join(f->thread, NULL);
-			SKIP(return false, "cannot be frozen: %s", strerror(errno));
-		}
+		ASSERT_TRUE(dio_wait_for(dio_attached(NAME) > 0 || f->ret));
+		ASSERT_EQ(0, ioctl(f->plain, FIFREEZE, 0));
 		f->frozen = true;
-		begun = written(_metadata, f, 0);
-		ended = written(_metadata, f, SIZE - DIO_ALIGNED);
-		if (begun && !ended)
-			return true;
+		if (!ended(_metadata, f))
+			return;
 		ASSERT_EQ(0, ioctl(f->plain, FITHAW, 0));
 		f->frozen = false;
 		pthread_join(f->thread, NULL);
 		ASSERT_EQ(SIZE, f->ret);
-		delay = begun ? delay / 2 + 1 : delay * 2;
+		ASSERT_EQ(0, erase(f, SIZE - DIO_ALIGNED, SIZE));
 	}
-	SKIP(return false, "never in the middle of a transfer");
 }
 
-TEST_F_TIMEOUT(freeze, is_not_mapped, TIMEOUT)
+TEST_F(freeze, is_not_mapped)
 {
 	struct freezer *f = &self->f;
 	loff_t pos;
-	int i;
 
 	dio_poison(&f->buf, 0, SIZE);
-	if (!caught(_metadata, f))
-		return;
+	catch(_metadata, f);
 
 	/* The last of what was under way may have to end first. */
-	for (i = 0; i < 100 && attached() > 0; i++)
-		usleep(50000);
-	EXPECT_EQ(0, attached());
+	EXPECT_TRUE(dio_wait_for(dio_attached(NAME) <= 0));
+	EXPECT_EQ(0, dio_attached(NAME));
+	EXPECT_FALSE(ended(_metadata, f));
 
 	ASSERT_EQ(0, ioctl(f->plain, FITHAW, 0));
 	f->frozen = false;

@@ -12,7 +12,6 @@
 #include "../kselftest_harness.h"
 #include "lib/dio.h"
 
-#define TIMEOUT		300
 #define MAX_CALL	0x7ffff000L	/* MAX_RW_COUNT with pages of 4 KiB */
 #define BIG		(4 * DIO_GIB + 32 * DIO_MIB)
 #define SPARE		(384 * DIO_MIB)
@@ -59,7 +58,7 @@ FIXTURE_TEARDOWN(splice_long)
  * Longer than any command, and into contiguous memory longer than what is
  * transferred in one go; at an offset that no boundary likes.
  */
-TEST_F_TIMEOUT(splice_long, one_call, TIMEOUT)
+TEST_F(splice_long, one_call)
 {
 	size_t size = LONG_SIZE(variant->exporter);
 	struct dio_src *src = &self->src;
@@ -70,7 +69,7 @@ TEST_F_TIMEOUT(splice_long, one_call, TIMEOUT)
 					 size - src->block));
 }
 
-TEST_F_TIMEOUT(splice_long, file_past_4g, TIMEOUT)
+TEST_F(splice_long, file_past_4g)
 {
 	size_t size = 4 * DIO_MIB;
 	loff_t base = 4 * DIO_GIB - size / 2;
@@ -152,7 +151,7 @@ static void load_by_loop(struct __test_metadata *_metadata, struct dio_buf *buf)
 }
 
 /* One test for both: such a buffer is not made in no time. */
-TEST_F_TIMEOUT(splice_big, past_4g, TIMEOUT)
+TEST_F(splice_big, past_4g)
 {
 	/* Where something in the way may count in 31 or 32 bits. */
 	static const size_t far[] = { 2 * DIO_GIB, 4 * DIO_GIB };
@@ -195,24 +194,28 @@ TEST_F_TIMEOUT(splice_big, past_4g, TIMEOUT)
 
 TEST(more_than_a_call_moves)
 {
-	loff_t in = 3 * DIO_GIB - 4096, out = 0;
-	int fd, buf;
+	const loff_t from = 3 * DIO_GIB - DIO_ALIGNED;
+	const size_t rest = MANY - MAX_CALL;
+	struct dio_src first, last;
+	loff_t in = from, out = 0;
+	struct dio_buf buf;
 
-	if (!dio_ready(_metadata, dio_need_memory(MANY + 256 * DIO_MIB)))
+	if (!dio_ready(_metadata,
+		       dio_need_memory(MANY + 256 * DIO_MIB) ?:
+		       dio_src_open(&last, &dio_raw, from + MAX_CALL, rest) ?:
+		       dio_src_open(&first, &dio_raw, from, rest) ?:
+		       dio_buf_alloc(&buf, &dio_heap, MANY)))
 		return;
-	buf = dio_heap_alloc(MANY, O_RDWR);
-	if (buf < 0)
-		SKIP(return, "no such heap: %s", strerror(-buf));
-
-	/* From a file without a byte. */
-	fd = dio_memfd(6 * DIO_GIB, 0, 0);
-	ASSERT_LE(0, fd);
-	EXPECT_EQ(MAX_CALL, dio_call_copy_file_range.move(fd, &in, buf, &out, MANY, 0));
+	EXPECT_EQ(MAX_CALL, dio_call_copy_file_range.move(first.fd, &in, buf.fd,
+							  &out, MANY, 0));
 	EXPECT_EQ(MAX_CALL, out);
-	EXPECT_EQ(3 * DIO_GIB - 4096 + MAX_CALL, in);
-	EXPECT_EQ(MANY - MAX_CALL, dio_call_splice.move(fd, &in, buf, &out, MANY, 0));
-	close(fd);
-	close(buf);
+	EXPECT_EQ(from + MAX_CALL, in);
+	EXPECT_EQ(rest, dio_call_splice.move(first.fd, &in, buf.fd, &out, MANY, 0));
+	EXPECT_TRUE(dio_is_data(&buf, 0, &first, from, rest));
+	EXPECT_TRUE(dio_is_data(&buf, MAX_CALL, &last, from + MAX_CALL, rest));
+	dio_buf_free(&buf);
+	dio_src_close(&first);
+	dio_src_close(&last);
 }
 
 TEST_HARNESS_MAIN

@@ -16,7 +16,6 @@
 #include "../kselftest_harness.h"
 #include "lib/dio.h"
 
-#define TIMEOUT		120
 #define THREADS		3
 #define LEN		(2 * DIO_MIB)
 #define PART		(LEN + DIO_GUARD)
@@ -36,32 +35,35 @@ static int pci_of(const char *disk, char *pci)
 	return realpath(path, pci) ? 0 : -errno;
 }
 
-/* Wait for the disk at PCI device @pci, under whatever name it comes back. */
-static int wait_for_disk(const char *pci)
+/* The disk at PCI device @pci, under whatever name it has come back. */
+static int find_disk(const char *pci)
 {
 	char node[PATH_MAX], there[PATH_MAX];
 	struct dirent *entry;
-	int tries;
+	int fd, ret = -ENODEV;
 	DIR *dir;
 
-	for (tries = 0; tries < 300; tries++) {
-		dir = opendir("/sys/block");
-		while (dir && (entry = readdir(dir))) {
-			if (strncmp(entry->d_name, "nvme", 4) ||
-			    pci_of(entry->d_name, there) || strcmp(there, pci))
-				continue;
-			snprintf(node, sizeof(node), "/dev/%s", entry->d_name);
-			/* The paths below a multipath disk have no node. */
-			if (access(node, R_OK | W_OK))
-				continue;
-			closedir(dir);
-			return setenv(victim.env, node, 1) ? -errno : 0;
-		}
-		if (dir)
-			closedir(dir);
-		usleep(100000);
+	dir = opendir("/sys/block");
+	while (ret && dir && (entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "nvme", 4) ||
+		    pci_of(entry->d_name, there) || strcmp(there, pci))
+			continue;
+		snprintf(node, sizeof(node), "/dev/%s", entry->d_name);
+		/* The paths below a multipath disk have no node; others live later. */
+		fd = open(node, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		close(fd);
+		ret = setenv(victim.env, node, 1) ? -errno : 0;
 	}
-	return -ETIMEDOUT;
+	if (dir)
+		closedir(dir);
+	return ret;
+}
+
+static int wait_for_disk(const char *pci)
+{
+	return dio_wait_for(!find_disk(pci)) ? 0 : -ETIMEDOUT;
 }
 
 /* Where the disk is, or was. */
@@ -132,16 +134,23 @@ static void __attribute__((constructor)) find_victim(void)
 		*slot_of_victim = 0;
 }
 
-FIXTURE_SETUP(splice_removal)
+/* The disk, and a buffer with a part for each thread. */
+static int open_victim(struct dio_src *src, struct dio_buf *buf,
+		       const struct dio_exporter *exporter)
 {
 	if (!*slot_of_victim)
-		SKIP(return, "%s does not name an NVMe disk on PCI", victim.env);
+		return dio_skip("no NVMe disk on PCI in %s", victim.env);
+	return wait_for_disk(slot_of_victim) ?:
+	       dio_src_open(src, &victim, 0, LEN) ?:
+	       dio_buf_alloc(buf, exporter, THREADS * PART);
+}
+
+FIXTURE_SETUP(splice_removal)
+{
 	snprintf(self->slot.pci, sizeof(self->slot.pci), "%s", slot_of_victim);
 	self->slot.unbind = variant->unbind;
-	ASSERT_EQ(0, wait_for_disk(self->slot.pci));
-	dio_ready(_metadata,
-		  dio_src_open(&self->src, &victim, 0, LEN) ?:
-		  dio_buf_alloc(&self->buf, variant->exporter, THREADS * PART));
+	dio_ready(_metadata, open_victim(&self->src, &self->buf,
+					 variant->exporter));
 }
 
 FIXTURE_TEARDOWN(splice_removal)
@@ -169,17 +178,20 @@ static bool is_gone(ssize_t ret)
 	return !ret || ret == -EIO || ret == -ENODEV || ret == -ENXIO;
 }
 
-TEST_F_TIMEOUT(splice_removal, idle, TIMEOUT)
+TEST_F(splice_removal, idle)
 {
 	size_t at = LEN + 2 * DIO_GUARD;
 	struct dio_src other;
-	ssize_t ret;
+	ssize_t ret, want;
 
 	ASSERT_TRUE(dio_transfer(&self->src, 0, &self->buf, DIO_GUARD, LEN));
 	dio_poison(&self->buf, at, LEN);
 	ASSERT_EQ(0, take_away(&self->slot));
 
+	/* As read(2). */
+	want = pread(self->src.fd, self->src.image, LEN, 0) < 0 ? -errno : 0;
 	ret = dio_splice(self->src.fd, 0, self->buf.fd, at, LEN);
+	EXPECT_EQ(want, ret);
 	EXPECT_TRUE(is_gone(ret)) TH_LOG("splice: %zd", ret);
 	EXPECT_TRUE(dio_is_poison(&self->buf, at, LEN));
 	EXPECT_TRUE(dio_is_data(&self->buf, DIO_GUARD, &self->src, 0, LEN));
@@ -195,7 +207,7 @@ TEST_F_TIMEOUT(splice_removal, idle, TIMEOUT)
 }
 
 /* The buffer that knew the disk goes after the disk, but before it is back. */
-TEST_F_TIMEOUT(splice_removal, buffer_freed_later, TIMEOUT)
+TEST_F(splice_removal, buffer_freed_later)
 {
 	ASSERT_TRUE(dio_transfer(&self->src, 0, &self->buf, DIO_GUARD, LEN));
 	ASSERT_EQ(0, take_away(&self->slot));
@@ -205,9 +217,23 @@ TEST_F_TIMEOUT(splice_removal, buffer_freed_later, TIMEOUT)
 	load_again(_metadata, &self->slot, &self->buf);
 }
 
+/* Each of them has moved its data @rounds times more, or has ended. */
+static bool all_go_on(const struct dio_worker *worker, int rounds)
+{
+	int was[THREADS], i;
+	bool good = true;
+
+	for (i = 0; i < THREADS; i++)
+		was[i] = worker[i].done;
+	for (i = 0; i < THREADS; i++)
+		good &= dio_wait_for(worker[i].done >= was[i] + rounds ||
+				     (worker[i].last && worker[i].last != LEN));
+	return good;
+}
+
 static void start_all(struct __test_metadata *_metadata,
 		      const struct dio_src *src, struct dio_buf *buf,
-		      struct dio_worker *worker, int rounds)
+		      struct dio_worker *worker)
 {
 	int i;
 
@@ -218,23 +244,20 @@ static void start_all(struct __test_metadata *_metadata,
 			.buf = buf,
 			.off = i * PART,
 			.len = LEN,
-			.rounds = rounds,
+			.rounds = ENDLESS,
 		};
 		ASSERT_EQ(0, dio_worker_start(&worker[i]));
 	}
-	/* Until everyone is at it. */
-	for (i = 0; i < THREADS; i++)
-		while (worker[i].done < 2 && !worker[i].last)
-			usleep(1000);
+	EXPECT_TRUE(all_go_on(worker, 2));
 }
 
-TEST_F_TIMEOUT(splice_removal, in_flight, TIMEOUT)
+TEST_F(splice_removal, in_flight)
 {
 	struct dio_worker worker[THREADS];
 	int i, round;
 
 	for (round = 0; round < 2; round++) {
-		start_all(_metadata, &self->src, &self->buf, worker, ENDLESS);
+		start_all(_metadata, &self->src, &self->buf, worker);
 		usleep(dio_random() % 50000);
 		ASSERT_EQ(0, take_away(&self->slot));
 		for (i = 0; i < THREADS; i++) {
@@ -254,25 +277,53 @@ TEST_F_TIMEOUT(splice_removal, in_flight, TIMEOUT)
 	}
 }
 
+/* ---- the disk is only reset ---- */
+
+FIXTURE(splice_reset)
+{
+	struct dio_src src;
+	struct dio_buf buf;
+};
+
+FIXTURE_VARIANT(splice_reset)
+{
+	const struct dio_exporter *exporter;
+};
+
+FIXTURE_VARIANT_ADD(splice_reset, heap) { .exporter = &dio_heap };
+FIXTURE_VARIANT_ADD(splice_reset, udmabuf) { .exporter = &dio_udmabuf };
+
+FIXTURE_SETUP(splice_reset)
+{
+	dio_ready(_metadata, open_victim(&self->src, &self->buf,
+					 variant->exporter));
+}
+
+FIXTURE_TEARDOWN(splice_reset)
+{
+	dio_buf_free(&self->buf);
+	dio_src_close(&self->src);
+}
+
 /* A reset is none of the reader's business: it takes longer, that is all. */
-TEST_F_TIMEOUT(splice_removal, reset_in_flight, TIMEOUT)
+TEST_F(splice_reset, in_flight)
 {
 	char ctrl[PATH_MAX], path[PATH_MAX + 32];
 	struct dio_worker worker[THREADS];
 	int i;
 
-	if (variant->unbind)
-		SKIP(return, "done with the other variants");
 	ASSERT_EQ(0, dio_controller(strrchr(getenv(victim.env), '/') + 1, ctrl));
 	snprintf(path, sizeof(path), "%s/reset_controller", ctrl);
-	start_all(_metadata, &self->src, &self->buf, worker, 60);
+	start_all(_metadata, &self->src, &self->buf, worker);
 	for (i = 0; i < 3; i++) {
 		EXPECT_EQ(0, dio_write_file(path, "1"));
-		usleep(dio_random() % 50000);
+		EXPECT_TRUE(all_go_on(worker, 2));
 	}
+	for (i = 0; i < THREADS; i++)
+		worker[i].rounds = 0;
 	for (i = 0; i < THREADS; i++) {
 		dio_worker_join(&worker[i]);
-		EXPECT_EQ(60, worker[i].done) TH_LOG("splice: %zd", worker[i].last);
+		EXPECT_EQ(LEN, worker[i].last) TH_LOG("splice: %zd", worker[i].last);
 		EXPECT_TRUE(worker[i].good);
 		EXPECT_TRUE(dio_is_poison(&self->buf, i * PART + LEN, DIO_GUARD));
 	}

@@ -3,7 +3,10 @@
  * Random transfers between files and dma-bufs in several threads, while the
  * files are written, mapped, cut and punched by others; and an exact model.
  *
- *	splice_stress [seconds] [seed] [faults]
+ *	splice_stress [transfers] [seed] [faults]
+ *
+ * A phase ends after so many transfers, and when all that goes on beside them
+ * has been done in proportion, whatever the time that takes.
  *
  * A file is divided into regions. Each of the first ones belongs to a thread
  * that moves data between it and a part of a buffer, and knows each byte of
@@ -24,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -34,6 +38,7 @@
 
 #include "lib/dio.h"
 
+#define TRANSFERS	500	/* of a phase, at least */
 #define MOVERS		4
 #define REGION		(192 * DIO_KIB)
 #define STRIDE		(2 * DIO_MIB)	/* no two of them in one folio */
@@ -66,6 +71,7 @@ static unsigned char *held[ARRAY_SIZE(exporters)];
 static atomic_bool stop;
 static atomic_int bad;
 static atomic_long moves, bytes, wilds, shorts, failures;
+static atomic_long written, cuts, signals, closes;
 static bool faults;
 static unsigned long long seed;
 
@@ -521,6 +527,7 @@ static void *writer(void *arg)
 			fdatasync(f->plain);
 		if (!below(a, 16))
 			posix_fadvise(f->plain, 0, 0, POSIX_FADV_DONTNEED);
+		written++;
 		usleep(below(a, 3000));
 	}
 	return NULL;
@@ -568,6 +575,7 @@ static void *cutter(void *arg)
 			if (pwrite(f->plain, data, len, begin + at) < 0)
 				fail("wild write(2): %s", strerror(errno));
 		}
+		cuts++;
 		usleep(below(a, 2000));
 	}
 	return NULL;
@@ -581,6 +589,7 @@ static void *signaller(void *arg)
 
 	while (!atomic_load(&stop)) {
 		pthread_kill(movers[below(a, MOVERS)].thread, SIGUSR1);
+		signals++;
 		usleep(below(a, 2000));
 	}
 	return NULL;
@@ -612,7 +621,8 @@ static void *closer(void *arg)
 		/* A child ends, or is killed, in the middle of it. */
 		pid = fork();
 		if (!pid) {
-			alarm(10);	/* should nobody be left to kill it */
+			/* Should nobody be left to kill it. */
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			for (;;)
 				if (splice(out, &off, fd, &pos, PART, 0) <= 0)
 					off = 0;
@@ -626,6 +636,7 @@ static void *closer(void *arg)
 			kill(pid, SIGKILL);
 			while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 				;
+			closes++;
 		}
 		usleep(below(a, 10000));
 	}
@@ -751,7 +762,19 @@ static void finish(struct actor *a)
 		pthread_join(a->thread, NULL);
 }
 
-static void phase(const char *name, unsigned int what, unsigned long ms)
+/* As much was done as was asked for, of everything that goes on. */
+static bool is_done(unsigned int what, long transfers)
+{
+	return moves >= transfers &&
+	       (!(what & WRITERS) || written >= transfers / 16) &&
+	       (!(what & CUTTERS) || (cuts >= transfers / 16 &&
+				      wilds >= transfers / 16)) &&
+	       (!(what & SIGNALS) || signals >= transfers / 16) &&
+	       (!(what & CLOSERS) || closes >= transfers / 64) &&
+	       (!faults || failures);
+}
+
+static void phase(const char *name, unsigned int what, long transfers)
 {
 	static const struct {
 		unsigned int when;
@@ -763,7 +786,7 @@ static void phase(const char *name, unsigned int what, unsigned long ms)
 		{ CLOSERS, closer },
 	};
 	struct actor other[ARRAY_SIZE(others)] = {};
-	static int phases;
+	static int nr;
 	int i;
 
 	going_on = what;
@@ -773,21 +796,25 @@ static void phase(const char *name, unsigned int what, unsigned long ms)
 	wilds = 0;
 	shorts = 0;
 	failures = 0;
+	written = 0;
+	cuts = 0;
+	signals = 0;
+	closes = 0;
 	bad = 0;
-	phases++;
+	nr++;
 	for (i = 0; i < MOVERS; i++) {
 		movers[i].id = i;
-		movers[i].state = (seed + i) * 0x9e3779b97f4a7c15ULL + phases;
+		movers[i].state = (seed + i) * 0x9e3779b97f4a7c15ULL + nr;
 		start(&movers[i], mover);
 	}
 	for (i = 0; i < ARRAY_SIZE(others); i++) {
 		if (!(what & others[i].when))
 			continue;
-		other[i].state = (seed + 100 + i) * 0x9e3779b97f4a7c15ULL + phases;
+		other[i].state = (seed + 100 + i) * 0x9e3779b97f4a7c15ULL + nr;
 		start(&other[i], others[i].act);
 	}
-	for (; ms && !atomic_load(&stop); ms -= ms < 50 ? ms : 50)
-		usleep(50000);
+	while (!is_done(what, transfers) && !atomic_load(&stop))
+		usleep(1000);
 	atomic_store(&stop, true);
 	/* Who sends signals to threads has to go before them. */
 	for (i = 0; i < ARRAY_SIZE(others); i++)
@@ -795,18 +822,31 @@ static void phase(const char *name, unsigned int what, unsigned long ms)
 	for (i = 0; i < MOVERS; i++)
 		finish(&movers[i]);
 	compare_all();
-	if (faults && !failures)
-		fail("nothing failed");
 	ksft_print_msg("%s: %ld transfers, %ld KiB, %ld in the wild, %ld short, %ld failed\n",
 		       name, (long)moves, (long)(bytes / DIO_KIB), (long)wilds,
 		       (long)shorts, (long)failures);
+	ksft_print_msg("%s: %ld writes, %ld cuts, %ld signals, %ld closed\n",
+		       name, (long)written, (long)cuts, (long)signals, (long)closes);
 	ksft_test_result(!bad, "%s\n", name);
 }
 
+static const struct {
+	const char *name;
+	unsigned int what;
+} phases[] = {
+	{ "alone", 0 },
+	{ "with writers", WRITERS },
+	{ "with cutters", CUTTERS },
+	{ "with signals", WRITERS | SIGNALS },
+	{ "with everything", WRITERS | CUTTERS | CLOSERS | SIGNALS },
+};
+
 int main(int argc, char **argv)
 {
-	unsigned long ms = (argc > 1 ? strtoul(argv[1], NULL, 0) : 20) * 1000;
+	long transfers = argc > 1 ? strtol(argv[1], NULL, 0) : TRANSFERS;
 	struct sigaction action = { .sa_handler = ignore };
+	unsigned int what;
+	size_t i;
 	int ret;
 
 	faults = argc > 3 && !strcmp(argv[3], "faults");
@@ -817,6 +857,7 @@ int main(int argc, char **argv)
 	}
 	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : dio_random() % 1000000;
 	ksft_print_header();
+	ksft_set_plan(ARRAY_SIZE(phases));
 	ksft_print_msg("seed %llu\n", seed);
 	sigaction(SIGUSR1, &action, NULL);
 	dio_places_make();
@@ -825,17 +866,17 @@ int main(int argc, char **argv)
 		sync();
 		ret = faults_on(files[0].plain);
 	}
-	if (ret == DIO_SKIP)
-		ksft_exit_skip("%s\n", dio_reason());
-	if (ret)
+	if (ret < 0)
 		ksft_exit_fail_msg("cannot set up: %s\n", strerror(-ret));
-	ksft_set_plan(5);
-	phase("alone", 0, ms / 5);
-	phase("with writers", WRITERS, ms / 5);
-	phase("with cutters", CUTTERS, ms / 5);
-	phase("with signals", WRITERS | SIGNALS, ms / 5);
-	/* A signal needs a page of the stack, and kills when a child shares that. */
-	phase("with everything", WRITERS | CUTTERS | CLOSERS |
-	      (faults ? 0 : SIGNALS), ms / 5);
+	for (i = 0; i < ARRAY_SIZE(phases); i++) {
+		what = phases[i].what;
+		/* A signal needs a page of the stack, and kills when a child shares that. */
+		if (faults && what & CLOSERS)
+			what &= ~SIGNALS;
+		if (ret)
+			ksft_test_result_skip("%s: %s\n", phases[i].name, dio_reason());
+		else
+			phase(phases[i].name, what, transfers);
+	}
 	ksft_finished();
 }

@@ -20,7 +20,7 @@ TEST_F(buffer, bytes)
 	free(pattern);
 }
 
-TEST_F_TIMEOUT(buffer, device, TIMEOUT)
+TEST_F(buffer, device)
 {
 	static const struct {
 		size_t file_off, off, len;	/* in blocks */
@@ -54,7 +54,7 @@ TEST_F_TIMEOUT(buffer, device, TIMEOUT)
 }
 
 /* A device fills one half while the CPU has its brackets round the other. */
-TEST_F_TIMEOUT(buffer, device_and_cpu, TIMEOUT)
+TEST_F(buffer, device_and_cpu)
 {
 	size_t half = self->pages / 2 * PAGE, n = self->pages / 2;
 	struct dio_worker worker;

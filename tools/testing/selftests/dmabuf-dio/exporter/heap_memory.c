@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The heap's memory: how much of it, zeroed, and given up by who is killed. */
 
-TEST_F_TIMEOUT(heap, lengths, TIMEOUT)
+TEST_F(heap, lengths)
 {
 	static const struct {
 		const char *name;
@@ -154,7 +154,7 @@ TEST_F(heap, private)
 }
 
 /* Memory that was somebody's secret comes back as zeros. */
-TEST_F_TIMEOUT(heap, zeroed, TIMEOUT)
+TEST_F(heap, zeroed)
 {
 	static const size_t sizes[] = {
 		PAGE, 2 * PAGE, 64 * DIO_KIB, 68 * DIO_KIB, DIO_MIB,
@@ -178,24 +178,41 @@ TEST_F_TIMEOUT(heap, zeroed, TIMEOUT)
 	}
 }
 
+static atomic_int alarms;
+
 static void on_alarm(int sig)
 {
 	(void)sig;
+	alarms++;
 }
 
-/* Only a signal that kills may stop it. */
+/*
+ * Only a signal that kills may stop it. The alarm comes earlier each time, until
+ * it has come while memory was allocated.
+ */
 TEST_F(heap, interrupted)
 {
-	struct itimerval often = { { 0, 1000 }, { 0, 1000 } }, never = { 0 };
 	struct sigaction act = { .sa_handler = on_alarm };
-	int i;
+	const struct itimerval never = {};
+	struct itimerval once;
+	int i, came, looks;
+	long usec, size;
 
 	ASSERT_EQ(0, sigaction(SIGALRM, &act, NULL));
 	for (i = 0; i < 4; i++) {
-		ASSERT_EQ(0, setitimer(ITIMER_REAL, &often, NULL));
-		OP(16 * DIO_MIB, made(heap_alloc(self->fd, 16 * DIO_MIB, O_RDWR)),
-		   "alarms, round %d", i);
-		ASSERT_EQ(0, setitimer(ITIMER_REAL, &never, NULL));
+		usec = 4000;
+		looks = 0;
+		do {
+			came = alarms;
+			once = (struct itimerval){ .it_value.tv_usec = usec };
+			ASSERT_EQ(0, setitimer(ITIMER_REAL, &once, NULL));
+			size = made(heap_alloc(self->fd, 16 * DIO_MIB, O_RDWR));
+			came = alarms - came;
+			ASSERT_EQ(0, setitimer(ITIMER_REAL, &never, NULL));
+			ASSERT_EQ(16 * DIO_MIB, size);
+			usec = usec * 3 / 4 + 1;
+		} while (!came && ++looks < DIO_LOOKS);
+		OP(1, came, "alarms, round %d", i);
 	}
 }
 
@@ -204,15 +221,44 @@ static long mem_free(void)
 	return dio_number("/proc/meminfo", "MemFree:") * DIO_KIB;
 }
 
-static double now(void)
+static long out_of_memory(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
+	return dio_number("/proc/vmstat", "oom_kill ");
 }
 
-TEST_F_TIMEOUT(heap, killed, TIMEOUT)
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = {};
+
+	return !waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) &&
+	       info.si_pid;
+}
+
+/*
+ * How a process ends that is killed while it allocates @len bytes, which are
+ * more than there are; -EAGAIN if memory ended before that.
+ */
+static long kill_at_it(int heap, size_t len, long before)
+{
+	long ooms = out_of_memory(), ret;
+	pid_t pid = fork();
+
+	if (!pid) {
+		/* Should memory end before the parent looks. */
+		dio_write_file("/proc/self/oom_score_adj", "1000");
+		_exit(-heap_alloc(heap, len, O_RDWR));
+	}
+	if (pid < 0)
+		return -errno;
+	/* Well on its way, unless it has given up. */
+	dio_wait_for(before - mem_free() > (long)(256 * DIO_MIB) || has_ended(pid));
+	kill(pid, SIGKILL);
+	ret = wait_for(pid);
+	return ret == -ENOMEM || out_of_memory() != ooms ? -EAGAIN : ret;
+}
+
+/* If it is killed it stops, well before memory ends, and gives all of it back. */
+TEST_F(heap, killed)
 {
 	static const struct {
 		const char *name;
@@ -223,43 +269,17 @@ TEST_F_TIMEOUT(heap, killed, TIMEOUT)
 		{ "2^62", 1UL << 62 },
 		{ "max - 4095", ULONG_MAX - 4095 },
 	};
-	long before, lost;
-	siginfo_t info;
-	double start;
-	int i, tries;
-	pid_t pid;
+	long before, ret;
+	int i, looks;
 
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		before = mem_free();
-		pid = fork();
-		ASSERT_LE(0, pid);
-		if (!pid) {
-			/* Should memory end before the parent looks. */
-			dio_write_file("/proc/self/oom_score_adj", "1000");
-			_exit(-heap_alloc(self->fd, rows[i].len, O_RDWR));
-		}
-		/* Well on its way, unless it has given up. */
-		info.si_pid = 0;
-		for (tries = 0; tries < 5000; tries++) {
-			if (before - mem_free() > (long)(256 * DIO_MIB))
-				break;
-			if (!waitid(P_PID, pid, &info,
-				    WEXITED | WNOHANG | WNOWAIT) && info.si_pid)
-				break;
-			usleep(1000);
-		}
-		start = now();
-		kill(pid, SIGKILL);
-		OP(KILLED(SIGKILL), wait_for(pid), "%s", rows[i].name);
-		EXPECT_GT(3, now() - start);
-
-		for (tries = 0; tries < 300; tries++) {
-			lost = before - mem_free();
-			if (lost < (long)(64 * DIO_MIB))
-				break;
-			usleep(10000);
-		}
-		EXPECT_GT((long)(64 * DIO_MIB), lost)
-			TH_LOG("%ld bytes did not come back", lost);
+		looks = 0;
+		do
+			ret = kill_at_it(self->fd, rows[i].len, before);
+		while (ret == -EAGAIN && ++looks < 100);
+		OP(KILLED(SIGKILL), ret, "%s", rows[i].name);
+		EXPECT_TRUE(dio_wait_for(before - mem_free() < (long)(64 * DIO_MIB)))
+			TH_LOG("%ld bytes did not come back", before - mem_free());
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the calls for memory do to that of a buffer. */
 
-TEST_F_TIMEOUT(buffer, advice, TIMEOUT)
+TEST_F(buffer, advice)
 {
 	static const struct {
 		const char *name;

@@ -88,7 +88,7 @@ TEST_F(buffer, maps)
 	}
 }
 
-TEST_F_TIMEOUT(buffer, pieces, TIMEOUT)
+TEST_F(buffer, pieces)
 {
 	size_t n = self->pages, i, size = self->buf.size;
 	unsigned char *map;

@@ -33,7 +33,6 @@
 #include "../../kselftest_harness.h"
 #include "../lib/dio.h"
 
-#define TIMEOUT		120
 #define PAGE		4096UL
 #define HUGE		(2 * DIO_MIB)
 #define RW		(PROT_READ | PROT_WRITE)

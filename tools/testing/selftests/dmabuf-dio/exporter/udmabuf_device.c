@@ -32,7 +32,7 @@ static void splice_shape(struct __test_metadata *_metadata,
 	dio_buf_free(&buf);
 }
 
-TEST_F_TIMEOUT(udmabuf, device, TIMEOUT)
+TEST_F(udmabuf, device)
 {
 	struct udmabuf_create_item items[128];
 	size_t pages = 128, i;

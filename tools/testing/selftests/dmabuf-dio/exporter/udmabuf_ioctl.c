@@ -349,19 +349,3 @@ TEST_F(udmabuf, no_descriptors)
 {
 	try_without_fds(_metadata, self->next, create_any, self, MEMFD_SIZE);
 }
-
-/* Tables that nobody would want; a kernel may say so in its log. */
-TEST_F(udmabuf, too_large)
-{
-	int memfd;
-
-	if (!getenv("DIO_MAY_WARN"))
-		SKIP(return, "DIO_MAY_WARN is not set");
-	memfd = dio_memfd(1UL << 41, 0, F_SEAL_SHRINK);
-	ASSERT_LE(0, memfd);
-	OP(-ENOMEM, made(create(self->dev, memfd, 0, 1UL << 40)), "1T");
-	OP(-ENOMEM, made(create(self->dev, memfd, 1UL << 40, 1UL << 40)), "1T, second half");
-	OP(-EINVAL, made(create(self->dev, memfd, 0, 1UL << 51)), "2^51");
-	CALL(0, fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE), "seal");
-	close(memfd);
-}

@@ -25,7 +25,7 @@ static const char *get_parameter(const char *name)
 	return text;
 }
 
-TEST_F_TIMEOUT(udmabuf, limits, TIMEOUT)
+TEST_F(udmabuf, limits)
 {
 	static const char *const names[] = { "list_limit", "size_limit_mb" };
 	static const char *const values[] = {

@@ -86,7 +86,7 @@ static void try_shapes(struct __test_metadata *_metadata, int dev,
 			  items_of(items, memfds, shapes), shapes->want);
 }
 
-TEST_F_TIMEOUT(udmabuf, lists, TIMEOUT)
+TEST_F(udmabuf, lists)
 {
 	static const struct shape shapes[] = {
 		{ "whole", 1, { { 0, 0, 16 } }, 16 },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The memfd behind a udmabuf: of huge pages, changed, sealed, gone. */
 
-TEST_F_TIMEOUT(udmabuf, hugetlb, TIMEOUT)
+TEST_F(udmabuf, hugetlb)
 {
 	static const struct shape shapes[] = {
 		{ "first", 1, { { 0, 0, 512 } }, 512 },
@@ -36,7 +36,7 @@ TEST_F_TIMEOUT(udmabuf, hugetlb, TIMEOUT)
 	if (memfds[0] < 0 ||
 	    map_all(&map, 2 * HUGE, memfds[0])) {
 		close(memfds[0]);
-		SKIP(return, "cannot get two huge pages");
+		SKIP(return, "no memory for two huge pages");
 	}
 	label(map, 1024);
 	munmap(map, 2 * HUGE);

@@ -149,15 +149,9 @@ int dio_zram(size_t size, char *node)
 /* Whoever looks at new block devices may still have it open. */
 void dio_zram_free(const char *node)
 {
-	int tries;
-
-	for (tries = 0; tries < 100; tries++) {
-		if (!dio_write_file("/sys/class/zram-control/hot_remove", "%s",
-				    node + strlen("/dev/zram")))
-			return;
-		usleep(10000);
-	}
-	dio_log("%s stays behind", node);
+	if (!dio_wait_for(!dio_write_file("/sys/class/zram-control/hot_remove",
+					  "%s", node + strlen("/dev/zram"))))
+		dio_log("%s stays behind", node);
 }
 
 int dio_controller(const char *disk, char *ctrl)
@@ -190,6 +184,31 @@ int dio_controller(const char *disk, char *ctrl)
 	if (dir)
 		closedir(dir);
 	return ret;
+}
+
+int dio_stat(const char *path, struct dio_stat *stat)
+{
+	FILE *f = fopen(path, "r");
+	int i, found = 0;
+
+	if (!f)
+		return -errno;
+	for (i = 0; i < 2; i++) {
+		found += fscanf(f, "%lld %*d %lld %*d", &stat->commands[i],
+				&stat->bytes[i]);
+		stat->bytes[i] *= 512;
+	}
+	fclose(f);
+	return found == 4 ? 0 : -EIO;
+}
+
+long long dio_disk_bytes(const char *disk, bool write)
+{
+	struct dio_stat stat;
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/class/block/%s/stat", disk);
+	return dio_stat(path, &stat) ? -1 : stat.bytes[write];
 }
 
 /* Without udev: the node has to be there when dmsetup returns. */

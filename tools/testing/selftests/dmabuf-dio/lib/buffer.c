@@ -158,7 +158,7 @@ static int udmabuf_huge_alloc(struct dio_buf *buf)
 		dio_write_file(DIO_HUGEPAGES, "%ld", total + need - free);
 		buf->hugepages = total;
 		if (dio_number("/proc/meminfo", "HugePages_Free:") < need)
-			return dio_skip("cannot get %ld huge pages", need);
+			return dio_skip("no memory for %ld huge pages", need);
 	}
 
 	buf->memfd = dio_memfd(buf->size, MFD_HUGETLB, F_SEAL_SHRINK);
@@ -300,6 +300,30 @@ int dio_count(int fd, struct dio_counters *c)
 	}
 	at = strstr(text, "copy_reason:");
 	return at && sscanf(at, "copy_reason: %15s", c->reason) == 1 ? 0 : -ENODATA;
+}
+
+int dio_attached(const char *name)
+{
+	size_t len = strlen(name);
+	bool ours = false;
+	char line[256];
+	int n = -1;
+	FILE *f;
+
+	f = fopen(DIO_BUFINFO, "r");
+	if (!f)
+		return -1;
+	/* The name ends the line of a buffer, and a count what is about it. */
+	while (n < 0 && fgets(line, sizeof(line), f)) {
+		char *at = strrchr(line, '\t');
+
+		if (at && !strncmp(at + 1, name, len) && at[1 + len] == '\n')
+			ours = true;
+		else if (ours && sscanf(line, "Total %d devices", &n) != 1)
+			n = -1;
+	}
+	fclose(f);
+	return n;
 }
 
 int dio_advance(int fd, loff_t pos)

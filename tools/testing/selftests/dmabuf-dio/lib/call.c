@@ -39,12 +39,15 @@ static ssize_t move_sendfile(int in, loff_t *off_in, int out, loff_t *off_out,
 	return ret < 0 ? -errno : ret;
 }
 
-/* One ring for each thread, with room for one request. */
+/* One ring for each thread, with room for a request and for cancelling it. */
 struct ring {
 	int fd;
+	void *map;
+	size_t size;
 	unsigned int *sq_tail, *sq_mask, *sq_array;
 	unsigned int *cq_head, *cq_tail, *cq_mask;
 	struct io_uring_sqe *sqe;
+	size_t sqe_size;
 	struct io_uring_cqe *cqe;
 };
 
@@ -53,24 +56,24 @@ static __thread struct ring ring = { .fd = -1 };
 static int ring_make(void)
 {
 	struct io_uring_params p = {};
-	size_t sq, cq, size;
+	size_t sq, cq;
 	char *map;
 	int fd, ret;
 
 	if (ring.fd >= 0)
 		return 0;
-	fd = syscall(__NR_io_uring_setup, 1, &p);
+	fd = syscall(__NR_io_uring_setup, 2, &p);
 	if (fd < 0)
 		return -errno;
 
 	sq = p.sq_off.array + p.sq_entries * sizeof(*ring.sq_array);
 	cq = p.cq_off.cqes + p.cq_entries * sizeof(*ring.cqe);
-	size = sq > cq ? sq : cq;
-	map = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	ring.size = sq > cq ? sq : cq;
+	ring.sqe_size = p.sq_entries * sizeof(*ring.sqe);
+	map = mmap(NULL, ring.size, PROT_READ | PROT_WRITE,
 		   MAP_SHARED | MAP_POPULATE, fd, IORING_OFF_SQ_RING);
-	ring.sqe = mmap(NULL, p.sq_entries * sizeof(*ring.sqe),
-			PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
-			IORING_OFF_SQES);
+	ring.sqe = mmap(NULL, ring.sqe_size, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_POPULATE, fd, IORING_OFF_SQES);
 	ret = 0;
 	if (map == MAP_FAILED || ring.sqe == MAP_FAILED)
 		ret = -errno;
@@ -80,6 +83,7 @@ static int ring_make(void)
 		close(fd);
 		return ret;
 	}
+	ring.map = map;
 	ring.sq_tail = (void *)(map + p.sq_off.tail);
 	ring.sq_mask = (void *)(map + p.sq_off.ring_mask);
 	ring.sq_array = (void *)(map + p.sq_off.array);
@@ -91,22 +95,59 @@ static int ring_make(void)
 	return 0;
 }
 
-/* Unlike the others it leaves the offsets alone that it was given. */
-static ssize_t move_io_uring(int in, loff_t *off_in, int out, loff_t *off_out,
-			     size_t len, unsigned int flags)
+int dio_uring_submit(const struct io_uring_sqe *sqe)
 {
-	unsigned int tail, head, submit = 1;
-	ssize_t ret;
+	unsigned int tail, index;
+	int ret;
 
 	ret = ring_make();
 	if (ret)
 		return ret;
-	if (len > 0xffffffff)
-		return -ENOTSUP;
-
 	tail = *ring.sq_tail;
-	ring.sq_array[tail & *ring.sq_mask] = 0;
-	*ring.sqe = (struct io_uring_sqe){
+	index = tail & *ring.sq_mask;
+	ring.sq_array[index] = index;
+	ring.sqe[index] = *sqe;
+	__atomic_store_n(ring.sq_tail, tail + 1, __ATOMIC_RELEASE);
+	do {
+		ret = syscall(__NR_io_uring_enter, ring.fd, 1, 0, 0, NULL, 0);
+		if (ret == 1)
+			return 0;
+	} while (!ret || errno == EINTR || errno == EAGAIN);
+	ret = -errno;
+	/* What was not taken must not go with the next one */
+	__atomic_store_n(ring.sq_tail, tail, __ATOMIC_RELEASE);
+	return ret;
+}
+
+int dio_uring_wait(struct io_uring_cqe *cqe)
+{
+	unsigned int head = *ring.cq_head;
+
+	while (__atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE) == head)
+		if (syscall(__NR_io_uring_enter, ring.fd, 0, 1,
+			    IORING_ENTER_GETEVENTS, NULL, 0) < 0 &&
+		    errno != EINTR && errno != EAGAIN)
+			return -errno;
+	*cqe = ring.cqe[head & *ring.cq_mask];
+	__atomic_store_n(ring.cq_head, head + 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+void dio_uring_close(void)
+{
+	if (ring.fd < 0)
+		return;
+	munmap(ring.map, ring.size);
+	munmap(ring.sqe, ring.sqe_size);
+	close(ring.fd);
+	ring.fd = -1;
+}
+
+/* Unlike the others it leaves the offsets alone that it was given. */
+static ssize_t move_io_uring(int in, loff_t *off_in, int out, loff_t *off_out,
+			     size_t len, unsigned int flags)
+{
+	struct io_uring_sqe sqe = {
 		.opcode = IORING_OP_SPLICE,
 		.fd = out,
 		.off = off_out ? *off_out : -1,
@@ -115,30 +156,19 @@ static ssize_t move_io_uring(int in, loff_t *off_in, int out, loff_t *off_out,
 		.len = len,
 		.splice_flags = flags,
 	};
-	__atomic_store_n(ring.sq_tail, tail + 1, __ATOMIC_RELEASE);
+	struct io_uring_cqe cqe;
+	int ret;
 
-	head = *ring.cq_head;
-	while (__atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE) == head) {
-		ret = syscall(__NR_io_uring_enter, ring.fd, submit, 1,
-			      IORING_ENTER_GETEVENTS, NULL, 0);
-		if (ret >= 0) {
-			submit -= ret;
-		} else if (errno != EINTR && errno != EAGAIN) {
-			ret = -errno;
-			/* What was not taken must not go with the next one */
-			__atomic_store_n(ring.sq_tail, tail + 1 - submit,
-					 __ATOMIC_RELEASE);
-			return ret;
-		}
-	}
-	ret = ring.cqe[head & *ring.cq_mask].res;
-	__atomic_store_n(ring.cq_head, head + 1, __ATOMIC_RELEASE);
-
-	if (ret > 0 && off_in)
-		*off_in += ret;
-	if (ret > 0 && off_out)
-		*off_out += ret;
-	return ret;
+	if (len > 0xffffffff)
+		return -ENOTSUP;
+	ret = dio_uring_submit(&sqe) ?: dio_uring_wait(&cqe);
+	if (ret)
+		return ret;
+	if (cqe.res > 0 && off_in)
+		*off_in += cqe.res;
+	if (cqe.res > 0 && off_out)
+		*off_out += cqe.res;
+	return cqe.res;
 }
 
 const struct dio_call dio_call_splice = {

@@ -134,6 +134,15 @@ void dio_poison(struct dio_buf *buf, size_t off, size_t len)
 		abort();
 }
 
+void dio_fill(struct dio_buf *buf, size_t off, const void *data, size_t len)
+{
+	if (dio_sync_start(buf, DMA_BUF_SYNC_WRITE))
+		abort();
+	memcpy(buf->map + off, data, len);
+	if (dio_sync_end(buf, DMA_BUF_SYNC_WRITE))
+		abort();
+}
+
 static size_t first_difference(const unsigned char *a, const unsigned char *b,
 			       size_t len)
 {
@@ -237,9 +246,14 @@ bool dio_is_data_or(struct dio_buf *buf, size_t off, const struct dio_src *src,
 	if (dio_sync_start(buf, DMA_BUF_SYNC_READ))
 		return false;
 	for (i = 0; i < len && good; i += n) {
-		n = len - i < WORD ? len - i : WORD;
 		got = buf->map + off + i;
 		poison = poison_image + (off + i) % POISON_PERIOD;
+		/* Most of it is one of both. */
+		n = poison_run(off + i, len - i < DIO_ALIGNED ? len - i : DIO_ALIGNED);
+		if (!memcmp(got, want + i, n) ||
+		    (may & DIO_MAY_POISON && !memcmp(got, poison, n)))
+			continue;
+		n = len - i < WORD ? len - i : WORD;
 		good = !memcmp(got, want + i, n) ||
 		       (src->rival && !memcmp(got, want - src->oracle +
 					      src->rival + i, n)) ||
@@ -273,19 +287,43 @@ ssize_t dio_splice(int fd_in, loff_t off_in, int fd_out, loff_t off_out,
 	return moved;
 }
 
+/* All of it came from the disk, and nothing of it through the page cache. */
+static bool by_dma(const struct dio_src *src, size_t len,
+		   const struct dio_below *before,
+		   const struct dio_below *after)
+{
+	if (after->read - before->read < (long long)len) {
+		dio_log("the disk moved %lld of %zu bytes",
+			after->read - before->read, len);
+		return false;
+	}
+	/* Not of a disk: others look at its partition table. */
+	if (src->backing->is_fs && after->cached > before->cached) {
+		dio_log("pages in the page cache: %lld, then %lld",
+			before->cached, after->cached);
+		return false;
+	}
+	return true;
+}
+
 bool dio_transfer(const struct dio_src *src, loff_t file_off,
 		  struct dio_buf *buf, size_t off, size_t len)
 {
+	struct dio_below before, after;
 	size_t lo = off < DIO_GUARD ? off : DIO_GUARD;
 	size_t hi = buf->size - off - len;
 	ssize_t moved;
 	bool good;
+	int ret;
 
 	if (hi > DIO_GUARD)
 		hi = DIO_GUARD;
 
 	dio_poison(buf, off - lo, lo + len + hi);
+	ret = dio_look_below(src->fd, file_off, len, &before);
 	moved = dio_splice(src->fd, file_off, buf->fd, off, len);
+	if (!ret)
+		ret = dio_look_below(src->fd, file_off, len, &after);
 	good = moved == (ssize_t)len;
 	if (moved < 0)
 		dio_log("splice: %s", strerror(-moved));
@@ -297,9 +335,46 @@ bool dio_transfer(const struct dio_src *src, loff_t file_off,
 	good &= dio_is_poison(buf, off + len, hi);
 	if (moved > 0)
 		good &= dio_is_data(buf, off, src, file_off, moved);
+	if (ret)
+		dio_log("what the disk moved: %s", strerror(-ret));
+	good &= !ret && (moved <= 0 || by_dma(src, moved, &before, &after));
 	if (!good)
 		dio_log("  in: %zu bytes, file %#llx on %s, buffer %#zx of %#zx",
 			len, (unsigned long long)file_off, src->where, off,
 			buf->size);
+	return good;
+}
+
+bool dio_store(struct dio_src *src, loff_t file_off, struct dio_buf *buf,
+	       size_t off, size_t len)
+{
+	unsigned char *image = src->image + (file_off - src->base);
+	ssize_t moved;
+	bool good;
+	int fd;
+
+	fd = dio_src_reopen(src, O_WRONLY | O_DIRECT);
+	if (fd < 0) {
+		dio_log("open: %s", strerror(-fd));
+		return false;
+	}
+	src->seed = 1 + src->seed % 0x7fff;
+	dio_pattern(image, src->seed, file_off, len);
+	dio_fill(buf, off, image, len);
+	moved = dio_splice(buf->fd, off, fd, file_off, len);
+	close(fd);
+	good = moved == (ssize_t)len;
+	if (moved < 0)
+		dio_log("splice: %s", strerror(-moved));
+	else if (!good)
+		dio_log("splice moved %zd of %zu bytes", moved, len);
+
+	/* Also what is beside the range; and the buffer is as it was. */
+	good &= !dio_src_ready(src);
+	good &= dio_is_data(buf, off, src, file_off, len);
+	if (!good)
+		dio_log("  out: %zu bytes, buffer %#zx of %#zx, file %#llx on %s",
+			len, off, buf->size, (unsigned long long)file_off,
+			src->where);
 	return good;
 }

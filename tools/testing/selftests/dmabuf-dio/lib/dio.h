@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/types.h>
+#include <unistd.h>
 #include <linux/fiemap.h>
 #include <linux/types.h>
 
@@ -32,6 +33,13 @@
 
 /* Multiple of every logical block size in use, hence aligned everywhere. */
 #define DIO_ALIGNED	4096UL
+
+/*
+ * What moves in one go: a transfer that breaks off does so between two of them,
+ * and a hole makes copies of no more than the second.
+ */
+#define DIO_CHUNK	(32 * DIO_MIB)
+#define DIO_COPY_CHUNK	DIO_MIB
 
 #ifndef SPLICE_F_NOCOPY
 #define SPLICE_F_NOCOPY	0x10
@@ -48,6 +56,13 @@ __printf(1, 2) int dio_skip(const char *fmt, ...);
 __printf(1, 2) void dio_log(const char *fmt, ...);
 
 #ifdef __KSELFTEST_HARNESS_H
+/*
+ * For what hangs. However slow a machine is, or a kernel with all its checks on:
+ * no test that works comes near, and none waits for this time to pass.
+ */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	1200
+
 /* Inside a test: false means "return", the test is skipped or has failed. */
 static inline bool dio_ready(struct __test_metadata *_metadata, int ret)
 {
@@ -58,6 +73,21 @@ static inline bool dio_ready(struct __test_metadata *_metadata, int ret)
 	return !ret;
 }
 #endif
+
+/*
+ * Wait for something that comes by itself; true if it came. The limit is for
+ * what never comes: so many looks take minutes, and more of them where the
+ * machine is slow.
+ */
+#define DIO_LOOKS	300000
+
+#define dio_wait_for(condition) ({					\
+	int looks;							\
+									\
+	for (looks = 0; !(condition) && looks < DIO_LOOKS; looks++)	\
+		usleep(1000);						\
+	looks < DIO_LOOKS;						\
+})
 
 /* ---- buffer.c: dma-bufs ---- */
 
@@ -102,6 +132,36 @@ struct dio_counters {
 
 int dio_count(int fd, struct dio_counters *counters);
 
+/* Devices that the buffer with this name is attached to, or -1. */
+int dio_attached(const char *name);
+
+#define DIO_BUFINFO	"/sys/kernel/debug/dma_buf/bufinfo"
+
+/* ---- vfio.c: the memory of a PCI device ---- */
+
+struct dio_vfio {
+	char pci[32];
+	int fd, iommufd;
+	off_t config, memory;	/* of the device's file */
+	size_t size;		/* of the memory */
+};
+
+struct dio_range {
+	size_t off, len;
+};
+
+/* The device that DIO_P2P names, with its memory enabled. */
+int dio_vfio_open(struct dio_vfio *dev);
+void dio_vfio_close(struct dio_vfio *dev);
+
+/* As a driver turns it on and off: off revokes the dma-bufs. */
+int dio_vfio_enable(const struct dio_vfio *dev, bool on);
+int dio_vfio_reset(const struct dio_vfio *dev);
+
+/* A dma-buf of these ranges, mapped while the device is open. */
+int dio_vfio_buf(const struct dio_vfio *dev, const struct dio_range *range,
+		 int nr, struct dio_buf *buf);
+
 /* ---- source.c: files and disks ---- */
 
 /*
@@ -114,7 +174,13 @@ int dio_count(int fd, struct dio_counters *counters);
  *   DIO_RAW_4K          a disk with logical blocks of 4 KiB
  *   DIO_PMEM            persistent memory, for a file system with DAX
  *   DIO_VICTIM          an NVMe disk to be taken away (splice_removal)
+ *   DIO_MPATH           an NVMe disk with two paths, to be taken away as well
+ *   DIO_PI              a disk with integrity metadata
+ *   DIO_ZONED           a disk that has zones of 4 MiB to be written in sequence
+ *   DIO_RAW_MDTS0       an NVMe disk that takes commands of 8 MiB
  *   DIO_OUT             a directory on 9p
+ *   DIO_P2P             PCI address of a device for vfio-pci, whose BAR 2 is
+ *                       memory that these disks can reach (splice_p2p)
  *
  * What is on the disks will be overwritten. DIO_RAW should have 4 GiB for the
  * file systems made on it, and more than 4 GiB for splice_large.
@@ -165,9 +231,33 @@ void dio_src_close(struct dio_src *src);
 /* Another descriptor of the same file. */
 int dio_src_reopen(const struct dio_src *src, int flags);
 
+/*
+ * What direct I/O on a file wants of offsets and of memory, 0 if there is none.
+ * What ext4, XFS, F2FS and disks say is compared with what the disk says in sysfs.
+ */
+int dio_alignment(int fd, unsigned int *block, unsigned int *mem_align);
+
 /* Name of the disk below, or a partition of it, as in /sys/class/block. */
 int dio_disk(int fd, char *name, size_t size);
 int dio_src_disk(const struct dio_src *src, char *name, size_t size);
+
+/*
+ * What counts without knowing of dma-bufs: bytes that the disk below a file has
+ * moved so far, as the block layer accounts them, and pages that the page cache
+ * holds of a range of the file.
+ *
+ * What comes through the page cache either is there afterwards, or was there
+ * before and does not come from the disk; what goes through it stays there.
+ * What a driver moves through memory of its own looks like DMA from here, as
+ * the disk moves the same bytes in the same commands: only the time or the
+ * instructions that some CPU needs to copy can tell.
+ */
+struct dio_below {
+	long long read, written;
+	long long cached;
+};
+
+int dio_look_below(int fd, loff_t off, size_t len, struct dio_below *below);
 
 /* The first extent of a range, by fiemap. */
 int dio_extent(int fd, loff_t off, size_t len, unsigned int flags,
@@ -196,6 +286,9 @@ void dio_pattern(void *mem, __u64 seed, loff_t off, size_t len);
 void dio_poison(struct dio_buf *buf, size_t off, size_t len);
 bool dio_is_poison(struct dio_buf *buf, size_t off, size_t len);
 
+/* The CPU writes to the buffer. */
+void dio_fill(struct dio_buf *buf, size_t off, const void *data, size_t len);
+
 /* Bytes at @off of the buffer are those of the file at @file_off. */
 bool dio_is_data(struct dio_buf *buf, size_t off, const struct dio_src *src,
 		 loff_t file_off, size_t len);
@@ -218,6 +311,13 @@ ssize_t dio_splice(int fd_in, loff_t off_in, int fd_out, loff_t off_out,
 bool dio_transfer(const struct dio_src *src, loff_t file_off,
 		  struct dio_buf *buf, size_t off, size_t len);
 
+/*
+ * The other way: new data for a range of the file, by one call from the buffer.
+ * Then all that the pattern covers is read by read(2), and looked at.
+ */
+bool dio_store(struct dio_src *src, loff_t file_off, struct dio_buf *buf,
+	       size_t off, size_t len);
+
 /* Of a path to what the tests make. */
 #define DIO_NAME	64
 
@@ -238,6 +338,16 @@ struct dio_call {
 extern const struct dio_call dio_call_splice, dio_call_copy_file_range;
 extern const struct dio_call dio_call_sendfile, dio_call_io_uring;
 extern const struct dio_call *const dio_calls[];	/* ends with NULL */
+
+/*
+ * What dio_call_io_uring is made of: the ring of this thread. One request and
+ * one that cancels it may be under way.
+ */
+struct io_uring_sqe;
+struct io_uring_cqe;
+int dio_uring_submit(const struct io_uring_sqe *sqe);
+int dio_uring_wait(struct io_uring_cqe *cqe);
+void dio_uring_close(void);
 
 /* Where in the output, for a call that can be told. */
 static inline loff_t *dio_out(const struct dio_call *call, loff_t *off)
@@ -299,7 +409,7 @@ struct dio_worker {
 	struct dio_buf *buf;
 	loff_t file_off;
 	size_t off, len;	/* part of the buffer that is this worker's alone */
-	int rounds;		/* to do at most */
+	atomic_int rounds;	/* to do at most; 0 stops it */
 
 	pthread_t thread;
 	atomic_int done;	/* rounds that moved everything */
@@ -324,11 +434,75 @@ void dio_zram_free(const char *node);
 /* /sys directory of the controller whose namespace @disk is; PATH_MAX bytes. */
 int dio_controller(const char *disk, char *ctrl);
 
+/* What a disk has counted in the file "stat" at @path in /sys; [1] is writes. */
+struct dio_stat {
+	long long commands[2], bytes[2];
+};
+
+int dio_stat(const char *path, struct dio_stat *stat);
+
 int dio_dm_create(const char *name, const char *table, char *node);
 void dio_dm_remove(const char *name);
 int dio_partition_add(const char *disk, int number, loff_t start, loff_t len,
 		      char *node);
 void dio_partition_del(const char *disk, int number);
+
+/* Bytes that the disk has read or written, as it counts them itself, or -1. */
+long long dio_disk_bytes(const char *disk, bool write);
+
+/* ---- cgroup.c: processes that are frozen, and whose disk is slow ---- */
+
+struct dio_cgroup {
+	char root[32];		/* where it is mounted */
+	char name[32];
+	char dev[16];		/* major:minor */
+};
+
+/* One with nobody in it, to limit the use of this (whole) disk. */
+int dio_cgroup_make(struct dio_cgroup *cg, const char *disk);
+void dio_cgroup_free(struct dio_cgroup *cg);
+
+/* The process that calls, with all its threads. */
+int dio_cgroup_enter(const struct dio_cgroup *cg);
+int dio_cgroup_leave(const struct dio_cgroup *cg);
+
+/* "bps" or "iops", in each direction; 0 for no limit. */
+int dio_cgroup_limit(const struct dio_cgroup *cg, const char *what,
+		     unsigned long limit);
+
+int dio_cgroup_freeze(const struct dio_cgroup *cg, bool on);
+bool dio_cgroup_frozen(const struct dio_cgroup *cg);
+
+/* ---- paths.c: an NVMe disk with two paths ---- */
+
+#define DIO_PATHS 2
+
+extern const struct dio_backing dio_mpath;
+
+/* Once, while they are there. */
+int dio_paths_find(void);
+
+/* Until both can be used; the disk can have another name then. */
+int dio_paths_wait(void);
+
+/* Those that were removed; and wait. */
+int dio_paths_add(void);
+
+int dio_paths_policy(const char *policy);
+int dio_path_remove(int path);
+int dio_path_reset(int path);
+
+/* It hears no new command, until the driver has noticed and resets it. */
+int dio_path_silence(int path);
+
+/* What went over a path, or -1; writes, or reads. */
+long long dio_path_bytes(int path, int write);
+
+/* Commands that one path did not do, and the other did. */
+long dio_paths_failovers(void);
+
+/* Bios that had to wait for a path that can be used. */
+long dio_paths_waits(void);
 
 /* ---- fault.c: allocations that fail ---- */
 

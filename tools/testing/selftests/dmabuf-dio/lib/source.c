@@ -9,13 +9,21 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
+#include <linux/mman.h>
 
 #include "dio.h"
+
+#ifndef __NR_cachestat
+#define __NR_cachestat 451
+#endif
 
 const struct dio_backing dio_ext4 = { "ext4", "DIO_EXT4", true };
 const struct dio_backing dio_xfs = { "xfs", "DIO_XFS", true };
@@ -84,17 +92,86 @@ int dio_src_reopen(const struct dio_src *src, int flags)
 	return dio_reopen(src->wr, flags);
 }
 
-static int find_alignment(struct dio_src *src)
+static int disk_limit(int fd, const char *name, unsigned int *value)
 {
-	struct statx stx;
+	char disk[64], path[PATH_MAX];
+	long number;
+	int ret;
 
-	if (statx(src->wr, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx))
+	ret = dio_disk(fd, disk, sizeof(disk));
+	if (ret)
+		return ret;
+	snprintf(path, sizeof(path), "/sys/class/block/%s/queue/%s", disk, name);
+	/* A partition has none of its own. */
+	if (access(path, R_OK))
+		snprintf(path, sizeof(path), "/sys/class/block/%s/../queue/%s",
+			 disk, name);
+	number = dio_number(path, "");
+	if (number < 0)
+		return -ENODATA;
+	*value = number;
+	return 0;
+}
+
+/* What a file has to say of itself, going by its disk and its file system. */
+static int true_alignment(int fd, const struct statx *stx, unsigned int *block,
+			  unsigned int *mem_align)
+{
+	struct statfs fs;
+	int ret;
+
+	ret = disk_limit(fd, "logical_block_size", block) ?:
+	      disk_limit(fd, "dma_alignment", mem_align);
+	if (ret || fstatfs(fd, &fs))
+		return ret ?: -errno;
+	++*mem_align;
+	if (S_ISREG(stx->stx_mode) &&
+	    (fs.f_type == F2FS_SUPER_MAGIC ||
+	     stx->stx_attributes & STATX_ATTR_ENCRYPTED)) {
+		*block = fs.f_bsize;
+		*mem_align = fs.f_bsize;
+	}
+	return 0;
+}
+
+int dio_alignment(int fd, unsigned int *block, unsigned int *mem_align)
+{
+	unsigned int true_block, true_mem_align;
+	struct statx stx;
+	struct statfs fs;
+	int ret;
+
+	*block = 0;
+	*mem_align = 0;
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_DIOALIGN, &stx) ||
+	    fstatfs(fd, &fs))
 		return -errno;
 	if (!(stx.stx_mask & STATX_DIOALIGN) || !stx.stx_dio_offset_align)
+		return 0;
+	*block = stx.stx_dio_offset_align;
+	*mem_align = stx.stx_dio_mem_align;
+	if (S_ISREG(stx.stx_mode) && fs.f_type != EXT4_SUPER_MAGIC &&
+	    fs.f_type != XFS_SUPER_MAGIC && fs.f_type != F2FS_SUPER_MAGIC)
+		return 0;
+
+	ret = true_alignment(fd, &stx, &true_block, &true_mem_align);
+	if (!ret && (*block != true_block || *mem_align != true_mem_align)) {
+		dio_log("direct I/O wants %u and %u, by statx, not %u and %u",
+			*block, *mem_align, true_block, true_mem_align);
+		ret = -EBADMSG;
+	}
+	return ret;
+}
+
+static int find_alignment(struct dio_src *src)
+{
+	int ret = dio_alignment(src->wr, &src->block, &src->mem_align);
+
+	if (!ret && !src->block)
 		return dio_skip("no direct I/O on %s", src->where);
-	src->block = stx.stx_dio_offset_align;
-	src->mem_align = stx.stx_dio_mem_align;
-	return 0;
+	if (!ret && src->backing == &dio_raw_4k && src->block != DIO_ALIGNED)
+		return dio_skip("no blocks of 4 KiB on %s", src->where);
+	return ret;
 }
 
 static int check_device(const struct dio_src *src)
@@ -256,17 +333,25 @@ void dio_src_close(struct dio_src *src)
 	src->oracle = NULL;
 }
 
-int dio_disk(int fd, char *name, size_t size)
+/* In /sys, the disk below a file or a partition of it; 64 bytes. */
+static int disk_dir(int fd, char *dir)
 {
-	char link[64], path[PATH_MAX];
 	struct stat st;
 	dev_t dev;
 
 	if (fstat(fd, &st))
 		return -errno;
 	dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
-	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(dev),
-		 minor(dev));
+	return sprintf(dir, "/sys/dev/block/%u:%u", major(dev), minor(dev));
+}
+
+int dio_disk(int fd, char *name, size_t size)
+{
+	char link[64], path[PATH_MAX];
+	int ret = disk_dir(fd, link);
+
+	if (ret < 0)
+		return ret;
 	if (!realpath(link, path))
 		return -errno;
 	snprintf(name, size, "%s", strrchr(path, '/') + 1);
@@ -276,6 +361,29 @@ int dio_disk(int fd, char *name, size_t size)
 int dio_src_disk(const struct dio_src *src, char *name, size_t size)
 {
 	return dio_disk(src->wr, name, size);
+}
+
+int dio_look_below(int fd, loff_t off, size_t len, struct dio_below *below)
+{
+	struct cachestat_range range = { off, len };
+	struct cachestat cache;
+	struct dio_stat stat;
+	char path[80];
+	int at, ret;
+
+	if (syscall(__NR_cachestat, fd, &range, &cache, 0))
+		return -errno;
+	at = disk_dir(fd, path);
+	if (at < 0)
+		return at;
+	/* A disk with several paths does not count for its partitions. */
+	strcpy(path + at, "/partition");
+	strcpy(path + at, access(path, F_OK) ? "/stat" : "/../stat");
+	ret = dio_stat(path, &stat);
+	below->cached = cache.nr_cache;
+	below->read = stat.bytes[0];
+	below->written = stat.bytes[1];
+	return ret;
 }
 
 int dio_extent(int fd, loff_t off, size_t len, unsigned int flags,

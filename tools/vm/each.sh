@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# Builds each commit of the series: without Rust and with it, built in and with
+# modules of all that can be one.  A variant has one tree of objects, through which
+# the commits go in order.  What was built is remembered by content, so a run goes
+# on where another one was stopped.  Expects kernel.sh.
+
+each_variants='c c-modules rust rust-modules'
+
+# kernel_each_commit LIST: "commit name" of each, first to last.  The last line
+# says how many builds there are, and how many of them are good.
+kernel_each_commit() {
+	need_build || return 1
+	each=$base_dir/each
+	mkdir -p "$each/done" || return 1
+	exec 9>"$each/lock"
+	flock -n 9 || die "another run builds each commit"
+	[ -e "$each/src" ] || git -C "$src" worktree add -q -f --detach "$each/src" "$base" || return 1
+	each_key=$({
+		cat "$repo/tools/vm/each.config" "$repo/tools/vm/rust.config"
+		gcc --version
+		rustc --version
+		bindgen --version
+	} | sha256sum | cut -c 1-16)
+	each_good=0 each_all=0
+	while read -r each_commit each_name; do
+		each_one </dev/null
+	done <"$1"
+	say "$each_good of $each_all built"
+	[ "$each_good" = "$each_all" ]
+}
+
+# each_one: all builds of $each_commit that it can make a difference to.
+each_one() {
+	git -C "$src" diff --no-renames --diff-filter=AM --name-only "$each_commit^" "$each_commit" >"$each/files"
+	grep -vE '^(Documentation|tools)/|^MAINTAINERS$' "$each/files" >"$each/kernel"
+	: >"$each/missing"
+	each_builds=0
+	for each_variant in $each_variants; do
+		case $each_variant in
+		rust*) [ -s "$each/kernel" ] ;;
+		*) grep -qvE '^rust/|\.rs$' "$each/kernel" ;;
+		esac || continue
+		each_builds=$((each_builds + 1))
+		each_build "$each_variant" each_kernel
+		[ ! -e "$each_done" ] || cat "$each_done" >>"$each/missing"
+	done
+	# Compiled later is compiled too late.
+	sort "$each/missing" | uniq -c | awk -v n="$each_builds" '$1 == n { print "  " $2 }' >"$each/never"
+	if [ -s "$each/never" ]; then
+		each_all=$((each_all + 1))
+		say "$each_name: no build compiles"
+		cat "$each/never" >&2
+	fi
+	sed -n 's|^tools/testing/selftests/\([^/]*\)/.*|\1|p' "$each/files" | sort -u >"$each/targets"
+	while read -r target; do
+		each_build "selftests-$target" each_selftests
+	done <"$each/targets"
+}
+
+# each_build VARIANT COMMAND: once for a content.
+each_build() {
+	each_all=$((each_all + 1))
+	each_done=$each/done/$(git -C "$src" rev-parse "$each_commit^{tree}")-$1-$each_key
+	[ -e "$each_done" ] || step "build ($1): $each_name" "$2" "$1" || return
+	each_good=$((each_good + 1))
+}
+
+each_checkout() {
+	kernel_env
+	git -C "$each/src" checkout -q -f --detach "$each_commit"
+}
+
+# each_kernel VARIANT: leaves a list of those files that it did not compile.
+each_kernel() {
+	obj=$each/obj-$1
+	mkdir -p "$obj" && each_checkout || return 1
+	{
+		cat "$repo/tools/vm/each.config"
+		# Binder in Rust is touched, and wants the network.
+		case $1 in rust*)
+			cat "$repo/tools/vm/rust.config"
+			printf 'CONFIG_%s=y\n' RUST RUST_KERNEL_DOCTESTS NET ANDROID_BINDER_IPC_RUST
+			;;
+		esac
+	} >"$obj/lab.config"
+	each_make KCONFIG_ALLCONFIG="$obj/lab.config" allnoconfig || return 1
+	case $1 in *-modules) each_make yes2modconfig || return 1 ;; esac
+	# What an object of now has been made of is in a record that is newer than this.
+	grep -E '\.(c|rs)$' "$each/kernel" >"$each/sources"
+	: >"$each/stamp"
+	(cd "$each/src" && xargs -r touch -c) <"$each/sources"
+	each_make all || return 1
+	find "$obj" -name '.*.cmd' -newer "$each/stamp" -exec grep -ohFf "$each/sources" {} + | sort -u >"$each/compiled"
+	sort "$each/sources" | comm -23 - "$each/compiled" >"$each_done.new"
+	sed 's/^/not compiled: /' "$each_done.new"
+	mv "$each_done.new" "$each_done"
+}
+
+each_make() { nice make -C "$each/src" O="$obj" -j"$kernel_jobs" "$@"; }
+
+each_selftests() {
+	obj=$each/obj-selftests
+	mkdir -p "$obj" && each_checkout || return 1
+	rm -rf "$obj/kselftest"
+	each_make headers &&
+		make -s -C "$each/src/tools/testing/selftests" O="$obj" KHDR_INCLUDES="-isystem $obj/usr/include" \
+			TARGETS="${1#selftests-}" FORCE_TARGETS=1 all && : >"$each_done"
+}
