@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-use crate::measure::{self, Idler};
+use crate::measure;
 use crate::options::{chunk, enough_memory};
 use crate::table::{self, Report, Way};
 use crate::ways::{self, Allocator, Buffer, Direction, Kind};
@@ -31,10 +31,10 @@ use std::time::Duration;
 ///
 /// What is written goes to a file without a name beside FILE.
 ///
-/// CPU time is what getrusage(2) counts for this process, on both sides of the
-/// system call. On a machine with one CPU, interrupts and kernel threads are
-/// counted as well, separately. Under QEMU's -icount one nanosecond of it is
-/// one instruction, which is found out and said in the result. Run it as root.
+/// CPU time is what the kernel counts for this process, on both sides of the
+/// system call; interrupts and kernel threads are not in it. Under QEMU's -icount
+/// one nanosecond of it is one instruction, which is found out and said in the
+/// result. Run it as root.
 #[derive(clap::Args)]
 pub struct Args {
     /// The file, on ext4, XFS or F2FS, without holes; or a disk, which is only read
@@ -214,7 +214,7 @@ impl Bench {
         let (mut cpu, mut close) = (Vec::new(), Vec::new());
         // The first round warms up and is not counted.
         for round in 0..=self.repeat {
-            let once = self.once(kind, None, round == self.repeat)?;
+            let once = self.once(kind, round == self.repeat)?;
             if round == 0 {
                 continue;
             }
@@ -235,16 +235,11 @@ impl Bench {
         way.cpu_ns = measure::median(cpu);
         way.close_ns = measure::median(close);
         way.verified = true;
-
-        if let Some(idler) = Idler::start() {
-            let once = self.once(kind, Some(&idler), true)?;
-            way.machine_ns = Some(once.cpu.as_nanos() as u64);
-        }
         Ok(way)
     }
 
     /// Once from new buffers to closed ones.
-    fn once(&mut self, kind: Kind, idler: Option<&Idler>, verify: bool) -> Result<Once> {
+    fn once(&mut self, kind: Kind, verify: bool) -> Result<Once> {
         let allocator = Allocator::new(kind.memory)?;
         measure::compact_memory();
         let count = self.data.len() as u64 / self.chunk;
@@ -265,15 +260,7 @@ impl Bench {
         unmap(&mut buffers);
 
         let before = self.counts(kind, &buffers)?;
-        let mut io = Duration::ZERO;
-        let cpu = match idler {
-            Some(idler) => idler.busy(|| self.transfer(kind, &mut buffers))?,
-            None => {
-                let cpu;
-                (io, cpu) = measure::timed(|| self.transfer(kind, &mut buffers))?;
-                cpu
-            }
-        };
+        let (io, cpu) = measure::timed(|| self.transfer(kind, &mut buffers))?;
         let after = self.counts(kind, &buffers)?;
         if verify {
             self.verify(kind, &buffers)?;

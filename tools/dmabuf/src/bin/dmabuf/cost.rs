@@ -1,435 +1,363 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! `dmabuf cost`: what exporters take for allocating, mapping and attaching.
+//! `dmabuf cost`: what transfers take, and what exporters take, one number each.
 
-use crate::measure::{clock_counts_instructions, timed};
-use crate::{Result, print};
-use clap::Args as ClapArgs;
-use dmabuf::{DmaBuf, Flags, Heap, Memfd, units};
-use serde::{Deserialize, Serialize};
-use std::fmt::{self, Write};
-use std::path::{Path, PathBuf};
+use crate::measure::{Idler, Reads, clock_counts_instructions, compact_memory, drop_cache, timed};
+use crate::{Result, about, print, ways};
+use dmabuf::{Call, DmaBuf, Flags, Heap, Memfd};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
-/// Measure what the exporters below the system heap and udmabuf cost.
+/// Measure what transfers and exporters cost.
 ///
-/// For buffers of several sizes: to allocate and free one; to map it into
-/// memory and touch each page; to attach a disk, map the buffer for it, and undo
-/// that, by one block of direct I/O; and to load a file that fills it. With two
-/// results, as of a kernel with exporters in C and of one with those in Rust,
-/// `--against` prints both side by side.
-#[derive(ClapArgs)]
+/// Prints lines NAME VALUE. A value is CPU time in nanoseconds, which are
+/// instructions where one takes one nanosecond: of a load for each MiB, of all
+/// else for each time. The exporters are the system heap (heap), udmabuf of
+/// huge pages (huge), and udmabuf of small pages that lie apart (scattered).
+///
+/// NAME.load is for a buffer that is new, NAME.load-again for the second time;
+/// NAME.load-machine is that with all that the machine did, interrupts and other
+/// threads included. NAME.by-CALL are the calls side by side, in pieces into the
+/// same buffer. NAME.make-SIZE is to allocate and free a buffer, NAME.mmap-SIZE to
+/// map it, touch its pages and unmap it. NAME.disk, NAME.direct and NAME.copied are the bytes of one
+/// load: as the disk counted them, and as the buffer did. NAME.commands,
+/// NAME.smallest, NAME.largest and NAME.together are the number and the bytes of
+/// the commands that the disk was given, as the block layer's trace event shows
+/// them. NAME.block-SIZE is one block of
+/// direct I/O into the first page of a buffer of SIZE, NAME.block-SIZE-end into
+/// the last one.
+#[derive(clap::Args)]
 pub struct Args {
-    /// A file of at least one block on a disk that takes part in direct I/O. Buffers
-    /// that are not larger are also loaded.
-    #[arg(required_unless_present = "against")]
-    file: Option<PathBuf>,
-
-    /// How often to measure; the least counts, as interrupts only add.
-    #[arg(long, default_value_t = 5)]
-    repeat: usize,
-
-    /// Print the result as JSON.
-    #[arg(long)]
-    json: bool,
-
-    /// Print two earlier results side by side, and fail if the second needs
-    /// more than PERCENT percent of the first anywhere, or more than it should.
-    #[arg(long, num_args = 2, value_names = ["FIRST", "SECOND"], conflicts_with = "file")]
-    against: Option<Vec<PathBuf>>,
-
-    /// See --against.
-    #[arg(long, default_value_t = 100)]
-    percent: u64,
+    /// A file without holes, of 32 MiB, on a disk that takes part in direct I/O
+    file: PathBuf,
 }
 
-const SIZES: [u64; 4] = [4 << 10, 1 << 20, 32 << 20, 1 << 30];
+const SIZE: u64 = 32 << 20;
 const BLOCK: u64 = 4096;
-const HUGE: u64 = 2 << 20;
+const POISON: u8 = 0xa5;
 
-const MAP: &str = "attach, map, one block";
-const LOAD: &str = "load a file, whole";
-const COPY: &str = "... by copy_file_range()";
-
-/// What calls that do the same may differ by, in percent.
-const SAME: u64 = 105;
-
-/// What exporters that supply their segments natively should reach.
-struct Goal {
-    exporter: &'static str,
-    what: &'static str,
-    at_least: u64,
-    /// So many times cheaper than the first.
-    times: u64,
-    /// At most so many instructions for each MiB.
-    per_mib: u64,
-}
-
-const GOALS: [Goal; 3] = [
-    Goal {
-        exporter: "udmabuf, huge",
-        what: MAP,
-        at_least: 32 << 20,
-        times: 5,
-        per_mib: u64::MAX,
-    },
-    Goal {
-        exporter: "udmabuf, huge",
-        what: LOAD,
-        at_least: 32 << 20,
-        times: 1,
-        per_mib: 4000,
-    },
-    Goal {
-        exporter: "heap",
-        what: LOAD,
-        at_least: 32 << 20,
-        times: 1,
-        per_mib: 1900,
-    },
-];
-
-impl Goal {
-    fn missed(&self, first: &Line, second: &Line) -> Option<String> {
-        if (self.exporter, self.what) != (&*second.exporter, &*second.what)
-            || second.size < self.at_least
-        {
-            return None;
-        }
-        if second.cost.saturating_mul(self.times) > first.cost {
-            return Some(format!("not {} times cheaper: {second}", self.times));
-        }
-        (second.cost / (second.size >> 20) > self.per_mib)
-            .then(|| format!("more than {} per MiB: {second}", self.per_mib))
-    }
-}
-
-#[derive(Serialize, Deserialize, PartialEq)]
-struct Line {
-    exporter: String,
-    what: String,
-    size: u64,
-    /// Nanoseconds of CPU time, which are instructions if the clock counts them.
-    cost: u64,
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let size = units::bytes(self.size);
-        write!(f, "{}, {}, {size}", self.exporter, self.what)
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Report {
-    instructions: bool,
-    lines: Vec<Line>,
-}
-
-impl Report {
-    /// What is wrong with a load of the heap, if the other call does the same for much less or
-    /// more. For other exporters it is seen in the table only: hardly anything is left of what a
-    /// load costs, and when the disk is ready makes more difference.
-    fn differs(&self, load: &Line) -> Option<String> {
-        if load.exporter != "heap" {
-            return None;
-        }
-        let same = |l: &&Line| (&*l.what, &l.exporter, l.size) == (COPY, &load.exporter, load.size);
-        let copy = self.lines.iter().find(same).filter(|_| load.what == LOAD)?;
-        let (least, most) = (load.cost.min(copy.cost), load.cost.max(copy.cost));
-        (most * 100 > least * SAME).then(|| format!("{} by copy_file_range(): {load}", copy.cost))
-    }
-}
+/// The least of so many rounds counts, as what disturbs only adds.
+const ROUNDS: usize = 3;
+/// Transfers, as when the disk is ready makes a difference to each.
+const LOADS: usize = 8;
 
 pub fn run(args: &Args) -> Result<()> {
-    if let Some(files) = &args.against {
-        let text = side_by_side(&read(&files[0])?, &read(&files[1])?, args.percent)?;
-        return print(&text);
+    let direct = dmabuf::open_direct(&args.file)?;
+    let plain = File::open(&args.file).map_err(about(&args.file))?;
+    if dmabuf::file_size(&direct)? != SIZE {
+        return Err(format!("{}: its size is not {SIZE}", args.file.display()).into());
     }
-    let file = args.file.as_deref().expect("required by clap");
-    let report = Report {
-        instructions: clock_counts_instructions(),
-        lines: measure(file, args.repeat.max(1))?,
+    if !clock_counts_instructions() {
+        eprintln!("dmabuf: the clock counts nanoseconds, not instructions");
+    }
+    let mut data = vec![0; SIZE as usize];
+    ways::read(&plain, 0, &mut data)?;
+    let bench = Bench {
+        direct,
+        plain,
+        data,
     };
-    if args.json {
-        print(&format!("{}\n", serde_json::to_string_pretty(&report)?))
-    } else {
-        print(&table(&report))
-    }
-}
-
-fn measure(file: &Path, repeat: usize) -> Result<Vec<Line>> {
-    let heap = Heap::open("system")?;
-    let mut lines = Vec::new();
-
-    for size in SIZES {
-        let heap_buffer = || Ok(heap.allocate(size)?);
-        exporter("heap", size, repeat, file, &mut lines, &heap_buffer)?;
-
-        let memory = Memfd::new(size)?;
-        // All pages are there, so that they are not allocated by udmabuf.
-        touch(&mut memory.map()?);
-        let udmabuf = || Ok(memory.udmabuf()?);
-        exporter("udmabuf", size, repeat, file, &mut lines, &udmabuf)?;
-        drop(memory);
-
-        if size % HUGE == 0 {
-            let memory = Memfd::huge(size)?;
-            touch(&mut memory.map()?);
-            let udmabuf = || Ok(memory.udmabuf()?);
-            exporter("udmabuf, huge", size, repeat, file, &mut lines, &udmabuf)?;
+    bench.memory()?;
+    for name in ["heap", "huge", "scattered"] {
+        let exporter = Exporter::new(name, SIZE)?;
+        bench.count(&exporter)?;
+        bench.loads(&exporter)?;
+        if name == "heap" {
+            bench.calls(&exporter)?;
         }
-    }
-    Ok(lines)
-}
-
-fn exporter(
-    name: &str,
-    size: u64,
-    repeat: usize,
-    file: &Path,
-    lines: &mut Vec<Line>,
-    make: &dyn Fn() -> Result<DmaBuf>,
-) -> Result<()> {
-    let length = file.metadata()?.len();
-    let file = dmabuf::open_direct(file)?;
-    // So many times that what measuring itself takes does not show.
-    let times = ((4 << 20) / size).clamp(1, 64);
-    let mut add = |what: &str, cost: u64| {
-        lines.push(Line {
-            exporter: name.into(),
-            what: what.into(),
-            size,
-            cost,
-        });
-    };
-
-    drop(make()?);
-    add("allocate, free", least(repeat, times, || make().map(drop))?);
-
-    let mut buf = make()?;
-    add(
-        "mmap, touch",
-        least(repeat, times, || {
-            touch(&mut buf.cpu_write()?);
-            buf.unmap();
-            Ok(())
-        })?,
-    );
-    add(
-        MAP,
-        least(repeat, times, || {
-            match buf.splice_from(&file, 0, 0, BLOCK, Flags::NOCOPY)? {
-                BLOCK => Ok(()),
-                n => Err(format!("only {n} bytes of a block of {BLOCK}").into()),
-            }
-        })?,
-    );
-    if size <= length {
-        // Into the same buffer, as it makes a difference where its blocks are; and several
-        // times, as it also does when the disk is ready.
-        let times = times.max(8);
-        let whole = |n| match n {
-            n if n == size => Ok(()),
-            n => Err(format!("only {n} bytes of {size}").into()),
-        };
-        let splice = least(repeat, times, || {
-            whole(buf.splice_from(&file, 0, 0, size, Flags::NOCOPY)?)
-        })?;
-        add(LOAD, splice);
-        let copy = least(repeat, times, || {
-            whole(buf.copy_file_range_from(&file, 0, 0, size, Flags::NOCOPY)?)
-        })?;
-        add(COPY, copy);
+        bench.exporter(&exporter)?;
+        bench.blocks(&exporter, "32m", 4)?;
+        drop(exporter);
+        if name != "huge" {
+            bench.blocks(&Exporter::new(name, 4 << 20)?, "4m", 16)?;
+            bench.blocks(&Exporter::new(name, 1 << 30)?, "1g", 1)?;
+            let small = Exporter::new(name, BLOCK)?;
+            put(name, "make-4k", least(64, || small.make().map(drop))?)?;
+        }
     }
     Ok(())
 }
 
-fn touch(bytes: &mut [u8]) {
-    for page in bytes.chunks_mut(BLOCK as usize) {
-        page[0] = page[0].wrapping_add(1);
+fn put(exporter: &str, what: &str, value: u64) -> Result<()> {
+    print(&format!("{exporter}.{what} {value}\n"))
+}
+
+/// Makes buffers of one size.
+struct Exporter {
+    name: &'static str,
+    size: u64,
+    source: Source,
+}
+
+enum Source {
+    Heap(Heap),
+    Udmabuf(Memfd),
+}
+
+impl Exporter {
+    fn new(name: &'static str, size: u64) -> Result<Exporter> {
+        // Not what happened to be free decides how many pieces a buffer has.
+        compact_memory();
+        // All pages are there, so that they are not allocated by udmabuf.
+        let source = match name {
+            "heap" => Source::Heap(Heap::open("system")?),
+            "huge" => {
+                let memory = Memfd::huge(size)?;
+                touch(&mut memory.map()?, 1);
+                Source::Udmabuf(memory)
+            }
+            _ => {
+                let memory = Memfd::new(size)?;
+                // Pages allocated one after the other are neighbours in memory, so
+                // neighbours in the file are not to be. Odd, so that all have a turn.
+                touch(&mut memory.map()?, 1021);
+                Source::Udmabuf(memory)
+            }
+        };
+        Ok(Exporter { name, size, source })
+    }
+
+    fn make(&self) -> Result<DmaBuf> {
+        Ok(match &self.source {
+            Source::Heap(heap) => heap.allocate(self.size)?,
+            Source::Udmabuf(memory) => memory.udmabuf()?,
+        })
     }
 }
 
-fn least(repeat: usize, times: u64, mut work: impl FnMut() -> Result<()>) -> Result<u64> {
+/// Each page once, `step` pages on each time.
+fn touch(bytes: &mut [u8], step: usize) {
+    let pages = bytes.len() / BLOCK as usize;
+    for i in 0..pages {
+        let at = i * step % pages * BLOCK as usize;
+        bytes[at] = bytes[at].wrapping_add(1);
+    }
+}
+
+struct Bench {
+    direct: OwnedFd,
+    plain: File,
+    data: Vec<u8>,
+}
+
+impl Bench {
+    /// What there is without dma-buf direct I/O: read(2) into ordinary memory with
+    /// O_DIRECT, and without it into a dma-buf's mapping.
+    fn memory(&self) -> Result<()> {
+        compact_memory();
+        let mut memory = Memfd::new(SIZE)?.map()?;
+        touch(&mut memory, 1);
+        let cost = least(1, || ways::read(&self.direct, 0, &mut memory))?;
+        put("memory", "pread", cost / (SIZE >> 20))?;
+        ways::equal(&memory, &self.data, 0)?;
+
+        let block = &mut memory[..BLOCK as usize];
+        let mut at = offsets();
+        let cost = least(64, || ways::read(&self.direct, at.next().unwrap(), block))?;
+        put("memory", "block", cost)?;
+
+        let mut buf = Heap::open("system")?.allocate(SIZE)?;
+        let mut memory = buf.cpu_write()?;
+        touch(&mut memory, 1);
+        let mut costs = u64::MAX;
+        for _ in 0..2 {
+            drop_cache(&self.plain)?;
+            costs = costs.min(once(1, || ways::read(&self.plain, 0, &mut memory))?);
+        }
+        put("memory", "read", costs / (SIZE >> 20))?;
+        ways::equal(&memory, &self.data, 0)?;
+        drop(memory);
+        drop_cache(&self.plain)
+    }
+
+    /// A part of the file to the same place in a buffer.
+    fn load(&self, buf: &mut DmaBuf, call: Call, at: u64, size: u64) -> Result<()> {
+        let (file, no) = (&self.direct, Flags::NOCOPY);
+        let n = match call {
+            Call::Splice => buf.splice_from(file, at, at, size, no)?,
+            Call::CopyFileRange => buf.copy_file_range_from(file, at, at, size, no)?,
+            Call::Sendfile => buf.sendfile_from(file, at, size)?,
+        };
+        match n == size {
+            true => Ok(()),
+            false => Err(format!("{call} moved {n} bytes of {size}").into()),
+        }
+    }
+
+    /// One load, with every byte compared, and what was counted by whom.
+    ///
+    /// The disk and the block layer know nothing of dma-bufs: what they count went
+    /// over the bus, from this disk, in these commands. Where it went they cannot
+    /// tell. If a driver let the disk fill memory of its own, as swiotlb does, and
+    /// copied that into the buffer, the numbers would be the same. What tells is
+    /// the work of a CPU, whoever does it: to copy 1 MiB takes tens of thousands of
+    /// instructions, and `load-machine`, which has those of system calls, interrupts
+    /// and threads together, is a few thousand.
+    fn count(&self, exporter: &Exporter) -> Result<()> {
+        let mut buf = exporter.make()?;
+        buf.cpu_write()?.fill(POISON);
+        buf.unmap();
+        let reads = Reads::watch(&self.direct)?;
+        self.load(&mut buf, Call::Splice, 0, SIZE)?;
+        let (disk, mut commands) = reads.end()?;
+        commands.sort_unstable();
+        ways::equal(&buf.cpu_read()?, &self.data, 0)?;
+
+        let io = buf.stats()?.io.ok_or("the kernel does not count")?;
+        let name = exporter.name;
+        put(name, "direct", io.dio_read_bytes)?;
+        put(name, "copied", io.copy_read_bytes)?;
+        put(name, "disk", disk)?;
+        put(name, "commands", commands.len() as u64)?;
+        put(name, "smallest", *commands.first().unwrap_or(&0))?;
+        put(name, "largest", *commands.last().unwrap_or(&0))?;
+        put(name, "together", commands.iter().sum())
+    }
+
+    /// Into new buffers; into the same once more; and with all that the machine does.
+    ///
+    /// The pieces of a heap's buffer may happen to make up aligned 2 MiB, which an
+    /// IOMMU maps at once; or not, which takes many times as much. So there are
+    /// several buffers at a time, as what was freed last tends to be out of order,
+    /// and the best of them counts.
+    fn loads(&self, exporter: &Exporter) -> Result<()> {
+        let (mut first, mut again, mut machine) = (u64::MAX, u64::MAX, u64::MAX);
+        let mut buffers = Vec::new();
+        let mut best = 0;
+        for i in 0..LOADS {
+            buffers.push(exporter.make()?);
+            let buf = &mut buffers[i];
+            let mut load = || once(SIZE >> 20, || self.load(buf, Call::Splice, 0, SIZE));
+            let cost = load()?;
+            if cost < first {
+                (first, best) = (cost, i);
+            }
+            again = again.min(load()?);
+        }
+        put(exporter.name, "load", first)?;
+        put(exporter.name, "load-again", again)?;
+
+        // Not before: it is a thread of this process, and its time counts.
+        let idler = Idler::start().ok_or("this wants a machine with one CPU")?;
+        let buf = &mut buffers[best];
+        for _ in 0..ROUNDS {
+            let busy = idler
+                .busy(|| (0..LOADS).try_for_each(|_| self.load(buf, Call::Splice, 0, SIZE)))?;
+            machine = machine.min(busy.as_nanos() as u64 / (LOADS as u64 * (SIZE >> 20)));
+        }
+        put(exporter.name, "load-machine", machine)
+    }
+
+    /// The calls, in turn, in pieces into one buffer.
+    fn calls(&self, exporter: &Exporter) -> Result<()> {
+        let size = SIZE / LOADS as u64;
+        let mut costs = Call::ALL.map(|call| (call, u64::MAX));
+        for _ in 0..ROUNDS {
+            // New, as nothing but sendfile(2) moves the position it goes by.
+            let mut buf = exporter.make()?;
+            self.load(&mut buf, Call::Splice, 0, SIZE)?;
+            for at in (0..SIZE).step_by(size as usize) {
+                for (call, cost) in &mut costs {
+                    let piece = || self.load(&mut buf, *call, at, size);
+                    *cost = (*cost).min(once(size >> 20, piece)?);
+                }
+            }
+        }
+        costs
+            .into_iter()
+            .try_for_each(|(call, cost)| put(exporter.name, &format!("by-{}", call.name()), cost))
+    }
+
+    fn exporter(&self, exporter: &Exporter) -> Result<()> {
+        let make = least(1, || exporter.make().map(drop))?;
+        put(exporter.name, "make-32m", make)?;
+        let mut buf = exporter.make()?;
+        let map = least(1, || {
+            touch(&mut buf.cpu_write()?, 1);
+            buf.unmap();
+            Ok(())
+        })?;
+        put(exporter.name, "mmap-32m", map)
+    }
+
+    /// Blocks from all over the file to the first and to the last page of a buffer.
+    fn blocks(&self, exporter: &Exporter, size: &str, calls: u64) -> Result<()> {
+        let mut buf = exporter.make()?;
+        let mut from = offsets();
+        for (to, end) in [(0, ""), (exporter.size - BLOCK, "-end")] {
+            let mut last = 0;
+            let cost = least(calls, || {
+                last = from.next().unwrap();
+                match buf.splice_from(&self.direct, last, to, BLOCK, Flags::NOCOPY)? {
+                    BLOCK => Ok(()),
+                    n => Err(format!("only {n} bytes of a block of {BLOCK}").into()),
+                }
+            })?;
+            put(exporter.name, &format!("block-{size}{end}"), cost)?;
+            let (to, last) = (to as usize, last as usize);
+            let block = BLOCK as usize;
+            ways::equal(
+                &buf.cpu_read()?[to..][..block],
+                &self.data[last..][..block],
+                last as u64,
+            )?;
+            buf.unmap();
+        }
+        Ok(())
+    }
+}
+
+/// Of blocks of the file, neighbours far apart, without an end.
+fn offsets() -> impl Iterator<Item = u64> {
+    (1..).map(|i: u64| i * 5003 % (SIZE / BLOCK) * BLOCK)
+}
+
+/// The cost of work, divided by what there was of it.
+fn once(units: u64, work: impl FnOnce() -> Result<()>) -> Result<u64> {
+    let (_, cpu) = timed(work)?;
+    Ok(cpu.as_nanos() as u64 / units)
+}
+
+/// The cost of what is done so many times in each round.
+fn least(times: u64, mut work: impl FnMut() -> Result<()>) -> Result<u64> {
     let mut least = u64::MAX;
-    for _ in 0..repeat {
-        let (_, cpu) = timed(|| (0..times).try_for_each(|_| work()))?;
-        least = least.min(cpu.as_nanos() as u64 / times);
+    for _ in 0..ROUNDS {
+        least = least.min(once(times, || (0..times).try_for_each(|_| work()))?);
     }
     Ok(least)
-}
-
-fn read(path: &Path) -> Result<Report> {
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    Ok(serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?)
-}
-
-fn unit(report: &Report) -> &'static str {
-    if report.instructions {
-        "instructions"
-    } else {
-        "ns of CPU time"
-    }
-}
-
-fn table(report: &Report) -> String {
-    let mut text = format!("{:>62}\n", unit(report));
-    for line in &report.lines {
-        let _ = writeln!(
-            text,
-            "{:<14} {:<24} {:>8} {:>13}",
-            line.exporter,
-            line.what,
-            units::bytes(line.size),
-            units::grouped(line.cost),
-        );
-    }
-    text
-}
-
-fn side_by_side(first: &Report, second: &Report, percent: u64) -> Result<String> {
-    let mut text = format!(
-        "{:<48} {:>13} {:>13} {:>8}\n",
-        format!("{} for one", unit(first)),
-        "first",
-        "second",
-        "percent"
-    );
-    let mut worse = Vec::new();
-    for a in &first.lines {
-        let same = |b: &&Line| (&b.exporter, &b.what, b.size) == (&a.exporter, &a.what, a.size);
-        let b = second
-            .lines
-            .iter()
-            .find(same)
-            .ok_or_else(|| format!("the second result lacks {}, {}", a.exporter, a.what))?;
-        let ratio = b.cost * 100 / a.cost.max(1);
-        if ratio > percent {
-            worse.push(format!("more than {percent} percent: {b}"));
-        }
-        if second.instructions {
-            worse.extend(second.differs(b));
-            worse.extend(GOALS.iter().filter_map(|goal| goal.missed(a, b)));
-        }
-        let _ = writeln!(
-            text,
-            "{:<14} {:<24} {:>8} {:>13} {:>13} {:>8}",
-            a.exporter,
-            a.what,
-            units::bytes(a.size),
-            units::grouped(a.cost),
-            units::grouped(b.cost),
-            ratio,
-        );
-    }
-    if !worse.is_empty() {
-        print(&text)?;
-        return Err(worse.join("; ").into());
-    }
-    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn report(costs: [u64; 2]) -> Report {
-        Report {
-            instructions: true,
-            lines: costs
-                .iter()
-                .enumerate()
-                .map(|(i, &cost)| Line {
-                    exporter: "heap".into(),
-                    what: "allocate, free".into(),
-                    size: SIZES[i],
-                    cost,
-                })
-                .collect(),
-        }
-    }
-
-    #[test]
-    fn what_is_worse_anywhere_is_an_error() {
-        let first = report([1000, 500]);
-        assert!(side_by_side(&first, &report([1000, 500]), 100).is_ok());
-        let error = side_by_side(&first, &report([10, 510]), 101).unwrap_err();
-        assert!(side_by_side(&first, &report([10, 504]), 101).is_ok());
-        assert_eq!(
-            error.to_string(),
-            "more than 101 percent: heap, allocate, free, 1 MiB"
-        );
-    }
-
-    #[test]
-    fn goals_are_missed_one_by_one() {
-        let line = |what: &str, cost| Line {
-            exporter: "udmabuf, huge".into(),
-            what: what.into(),
-            size: 32 << 20,
-            cost,
-        };
-        let missed = |first: &Line, second: &Line| {
-            GOALS
-                .iter()
-                .filter_map(|goal| goal.missed(first, second))
-                .collect::<Vec<_>>()
-        };
-
-        assert_eq!(missed(&line(MAP, 500), &line(MAP, 100)).len(), 0);
-        assert_eq!(
-            missed(&line(MAP, 500), &line(MAP, 101)),
-            ["not 5 times cheaper: udmabuf, huge, attach, map, one block, 32 MiB"]
-        );
-        let most = 32 * 4000;
-        assert_eq!(missed(&line(LOAD, most), &line(LOAD, most)).len(), 0);
-        assert_eq!(
-            missed(&line(LOAD, most + 32), &line(LOAD, most + 32)),
-            ["more than 4000 per MiB: udmabuf, huge, load a file, whole, 32 MiB"]
-        );
-    }
-
-    #[test]
-    fn calls_cost_the_same() {
-        let line = |what: &str, cost| Line {
-            exporter: "heap".into(),
-            what: what.into(),
-            size: 32 << 20,
-            cost,
-        };
-        let differs = |costs: [u64; 2]| {
-            let report = Report {
-                instructions: true,
-                lines: vec![line(LOAD, costs[0]), line(COPY, costs[1])],
-            };
-            assert!(report.differs(&report.lines[1]).is_none());
-            report.differs(&report.lines[0])
-        };
-
-        assert_eq!(differs([100, 105]), None);
-        assert_eq!(differs([105, 100]), None);
-        assert!(differs([106, 100]).is_some());
-        assert_eq!(
-            differs([100, 106]).unwrap(),
-            "106 by copy_file_range(): heap, load a file, whole, 32 MiB"
-        );
-    }
-
-    #[test]
-    fn results_must_be_of_the_same_things() {
-        let mut second = report([1, 2]);
-        second.lines.pop();
-        assert!(side_by_side(&report([1, 2]), &second, 100).is_err());
-    }
-
     #[test]
     fn each_measurement_is_repeated() {
         let mut n = 0;
-        least(3, 4, || {
+        least(4, || {
             n += 1;
             Ok(())
         })
         .unwrap();
-        assert_eq!(n, 12);
+        assert_eq!(n, 4 * ROUNDS);
+    }
+
+    #[test]
+    fn every_page_is_touched_once() {
+        for step in [1, 1021] {
+            let mut bytes = vec![0; 1 << 20];
+            touch(&mut bytes, step);
+            assert!(bytes.chunks(BLOCK as usize).all(|page| page[0] == 1));
+        }
+    }
+
+    #[test]
+    fn blocks_are_in_the_file_and_differ() {
+        let mut seen: Vec<u64> = offsets().take(1000).collect();
+        assert!(seen.iter().all(|at| at % BLOCK == 0 && at + BLOCK <= SIZE));
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 1000);
     }
 }

@@ -2,27 +2,31 @@
 
 //! What a stretch of work cost: CPU, time, page cache, and the disk's own count.
 
-use crate::Result;
+use crate::{Result, about};
 use dmabuf::{Errno, Error};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::FileType;
 use sha2::{Digest, Sha256};
 use std::os::unix::thread::JoinHandleExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// CPU time of this process, user and kernel side. Not in it: interrupts and
-/// kernel threads, see [`Idler`].
+/// other threads, see [`Idler`].
 pub fn cpu_time() -> Duration {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the kernel fills the structure; zeroes are valid, too.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
-        usage.assume_init()
+    clock(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn clock(clock: libc::clockid_t) -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
     };
-    let duration = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
-    duration(usage.ru_utime) + duration(usage.ru_stime)
+    // SAFETY: the kernel fills the structure, or leaves it alone.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Pages of a file in the page cache, by cachestat(2).
@@ -106,6 +110,59 @@ pub fn disk_bytes(file: impl AsFd) -> Option<(u64, u64)> {
 fn sectors(stat: &str) -> Option<(u64, u64)> {
     let number = |n| stat.split_whitespace().nth(n)?.parse().ok();
     Some((number(2)?, number(6)?))
+}
+
+/// What a disk is asked to read, by two that know nothing of who asks: its own
+/// statistics, and the trace event of the block layer.
+pub struct Reads {
+    file: OwnedFd,
+    before: u64,
+    trace: PathBuf,
+}
+
+impl Reads {
+    pub fn watch(file: &OwnedFd) -> Result<Reads> {
+        let trace = PathBuf::from("/sys/kernel/tracing/instances/dmabuf-cost");
+        std::fs::create_dir(&trace).map_err(about(&trace))?;
+        let reads = Reads {
+            file: file.try_clone()?,
+            before: disk_bytes(file).ok_or("the disk has no statistics")?.0,
+            trace,
+        };
+        // Of all disks: a disk with several paths has its requests on those.
+        reads.write("events/block/block_rq_issue/filter", "rwbs ~ \"R*\"")?;
+        reads.write("events/block/block_rq_issue/enable", "1")?;
+        Ok(reads)
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.trace.join(name);
+        Ok(std::fs::write(&path, text).map_err(about(&path))?)
+    }
+
+    /// The bytes it has read since, and those of each command.
+    pub fn end(self) -> Result<(u64, Vec<u64>)> {
+        let (read, _) = disk_bytes(&self.file).ok_or("the disk has no statistics")?;
+        self.write("events/block/block_rq_issue/enable", "0")?;
+        let path = self.trace.join("trace");
+        let trace = std::fs::read_to_string(&path).map_err(about(&path))?;
+        Ok((
+            read - self.before,
+            trace.lines().filter_map(issued).collect(),
+        ))
+    }
+}
+
+impl Drop for Reads {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.trace);
+    }
+}
+
+/// Bytes of "block_rq_issue: MAJOR,MINOR RWBS BYTES () SECTOR + ..."
+fn issued(line: &str) -> Option<u64> {
+    let (_, event) = line.split_once("block_rq_issue: ")?;
+    event.split_whitespace().nth(2)?.parse().ok()
 }
 
 /// Whether one nanosecond of this machine's clock is one instruction, as under
@@ -263,13 +320,7 @@ impl Idler {
     }
 
     fn idle(&self) -> Duration {
-        let mut time = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        // SAFETY: the clock is that of a thread that is alive.
-        unsafe { libc::clock_gettime(self.clock, &raw mut time) };
-        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+        clock(self.clock)
     }
 }
 
@@ -299,6 +350,13 @@ mod tests {
         let stat = "     107        0     4280       41        3        0       24 0 0 33 41\n";
         assert_eq!(sectors(stat), Some((4280, 24)));
         assert_eq!(sectors(""), None);
+    }
+
+    #[test]
+    fn bytes_of_a_command() {
+        let line = " dmabuf-12 [000] d..1. 9.8: block_rq_issue: 259,1 R 2097152 () 8 + 4096 none,0,0 [dmabuf]";
+        assert_eq!(issued(line), Some(2 << 20));
+        assert_eq!(issued("# tracer: nop"), None);
     }
 
     #[test]

@@ -66,8 +66,6 @@ pub struct Way {
     pub cache_grown_bytes: u64,
     /// CPU time of the process, on both sides of the system call.
     pub cpu_ns: u64,
-    /// CPU time of the whole machine, with interrupts and kernel threads.
-    pub machine_ns: Option<u64>,
     pub create_ns: u64,
     pub elapsed_ns: u64,
     pub close_ns: u64,
@@ -347,7 +345,7 @@ pub fn render(plain: &Report, counted: Option<&Report>) -> String {
     text
 }
 
-const WIDTH: usize = 12;
+const WIDTH: usize = 11;
 type Row = [String; WIDTH];
 
 fn to_row(cells: &[&str]) -> Row {
@@ -372,49 +370,25 @@ fn speed(report: &Report, way: &Way) -> String {
 /// Two lines of heading, then one per way.
 fn short_heading(unit: &str) -> Vec<Row> {
     vec![
-        to_row(&[
-            "",
-            "by DMA",
-            "copied by",
-            "page cache",
-            unit,
-            "with",
-            "elapsed",
-        ]),
-        to_row(&[
-            "way",
-            "",
-            "the CPU",
-            "grown by",
-            "per MiB",
-            "interrupts",
-            "MB/s",
-        ]),
+        to_row(&["", "by DMA", "copied by", "page cache", unit, "elapsed"]),
+        to_row(&["way", "", "the CPU", "grown by", "per MiB", "MB/s"]),
     ]
 }
 
-fn cpu_cells(cpu: &Report, costs: Option<&Way>) -> [String; 2] {
-    let per_mib = |ns| grouped(cpu.per_mib(ns));
-    [
-        costs.map_or(String::new(), |way| per_mib(way.cpu_ns)),
-        costs
-            .and_then(|way| way.machine_ns)
-            .map_or(String::new(), per_mib),
-    ]
+fn cpu_cell(cpu: &Report, costs: Option<&Way>) -> String {
+    costs.map_or(String::new(), |way| grouped(cpu.per_mib(way.cpu_ns)))
 }
 
 fn short_row(plain: &Report, cpu: &Report, way: &Way, costs: Option<&Way>) -> Row {
     if !way.works() || costs.is_none() {
         return to_row(&[&way.name, "failed"]);
     }
-    let [own, whole] = cpu_cells(cpu, costs);
     to_row(&[
         &way.name,
         &some(way.dma_bytes),
         &some(way.copied_bytes),
         &bytes(way.cache_grown_bytes),
-        &own,
-        &whole,
+        &cpu_cell(cpu, costs),
         &speed(plain, way),
     ])
 }
@@ -433,25 +407,13 @@ fn heading(direction: Direction, unit: &str) -> Vec<Row> {
             "I/O",
             "% of",
             unit,
-            "with",
             "by",
             "copied",
             "page cache",
             "copied,",
         ]),
         to_row(&[
-            "",
-            "ms",
-            "ms",
-            "ms",
-            "MB/s",
-            "first",
-            "per MiB",
-            "interrupts",
-            "DMA",
-            "by CPU",
-            "grown by",
-            "why",
+            "", "ms", "ms", "ms", "MB/s", "first", "per MiB", "DMA", "by CPU", "grown by", "why",
         ]),
     ]
 }
@@ -465,7 +427,6 @@ fn row(plain: &Report, cpu: &Report, way: &Way, costs: Option<&Way>) -> Row {
         true => String::new(),
         false => format!("{:.1}", ns as f64 / 1e6),
     };
-    let [own, whole] = cpu_cells(cpu, costs);
     to_row(&[
         &way.name,
         &ms(way.create_ns),
@@ -473,8 +434,7 @@ fn row(plain: &Report, cpu: &Report, way: &Way, costs: Option<&Way>) -> Row {
         &ms(way.close_ns),
         &speed(plain, way),
         &way.percent.map_or(String::new(), |p| format!("{p:.0}")),
-        &own,
-        &whole,
+        &cpu_cell(cpu, costs),
         &some(way.dma_bytes),
         &some(way.copied_bytes),
         &bytes(way.cache_grown_bytes),
@@ -503,14 +463,10 @@ fn notes(plain: &Report, cpu: &Report) -> String {
              byte by byte,\nthrough the page cache. ";
     text += match cpu.counts_instructions {
         true => {
-            "Instructions: all that the program, and the kernel for it, executed,\n\
-             counted one by one by the emulator in a boot of its own"
+            "Instructions: what the program, and the kernel in its system calls, executed,\n\
+             counted one by one by the emulator in a boot of its own; not those of interrupts.\n"
         }
-        false => "CPU ns: what the program, and the kernel for it, took of the CPU",
-    };
-    text += match cpu.ways.iter().any(|way| way.machine_ns.is_some()) {
-        true => "; and what interrupts\nand kernel threads added.\n",
-        false => ".\n",
+        false => "CPU ns: what the program, and the kernel in its system calls, took of the CPU.\n",
     };
     if cpu.bytes != plain.bytes {
         text += &format!("There, the file had {}.\n", bytes(cpu.bytes));
@@ -652,11 +608,6 @@ All data was compared, byte by byte; SHA-256 of the file: 12ab
 ";
         let text = render(&plain, Some(&report()));
         assert!(text.starts_with(expected), "{text}");
-
-        let mut whole = report();
-        whole.ways[0].machine_ns = Some(256_000_000);
-        let text = render(&plain, Some(&whole));
-        assert!(text.contains("1 900   1 000 000"), "{text}");
     }
 
     #[test]
