@@ -4,30 +4,56 @@
 # Boots a kernel under QEMU by virtme-ng, with the root of this machine
 # visible inside, and the test disks behind an emulated IOMMU.
 
-# The disks, by the serial number they carry: name, logical block size, file
-# system.  All sparse, all fresh at every boot.
+# The disks of a boot, all sparse and fresh each time.  The serial number is "dio-"
+# and the name.  guest.sh finds a disk by it, and sets the variable.
+#
+# Every disk is a multipath disk, with so many paths: each has an nvme-subsys, with
+# which all versions of QEMU say that there can be more controllers.  With
+# nvme_core.multipath=N on the command line, no disk is.
+#
+# mdts: a command has at most 2^mdts pages; 0 is no limit.
 boot_disks='
-ext4 512 ext4
-xfs 4096 xfs
-f2fs 512 f2fs
-raw 512 none
-raw4k 4096 none
-prp 512 none
-victim 512 none
+name    variable       size block file-system paths mdts namespace
+ext4    DIO_EXT4_DEV   8G   512   ext4        1     9
+xfs     DIO_XFS_DEV    8G   4096  xfs         1     9
+f2fs    DIO_F2FS_DEV   8G   512   f2fs        1     9
+raw     DIO_RAW        8G   512   none        1     9
+raw4k   DIO_RAW_4K     8G   4096  none        1     9
+prp     DIO_RAW_PRP    8G   512   none        1     9
+victim  DIO_VICTIM     64M  512   none        1     9
+mpath   DIO_MPATH      64M  512   none        2     9
+pi      DIO_PI         65M  512   none        1     9    ms=8,pi=1
+zoned   DIO_ZONED      64M  512   none        1     9    zoned=on,zoned.zone_size=4M
+nolimit DIO_RAW_MDTS0  64M  512   none        1     0
 '
-boot_disk_size=8G
 
+# boot_has NAME: is that disk in this boot?  The command line says it.
+#
+# Without multipath, two paths would be two disks.
+#
+# QEMU has 1024 vectors for a command, and behind an IOMMU each page takes one: 4 MiB
+# that do not start at a page are one too many.  So mdts is 9, as newer versions
+# refuse 10, and only a boot without an IOMMU has a disk without a limit.
+boot_has() {
+	case $1 in
+	name|'') return 1 ;;
+	mpath) case " ${boot_cmdline:-} " in *" nvme_core.multipath=N "*) return 1 ;; esac ;;
+	nolimit) case " ${boot_cmdline:-} " in *" intel_iommu=off "*) ;; *) return 1 ;; esac ;;
+	esac
+}
+
+# boot_image NAME SIZE BLOCK FILE-SYSTEM: sets $image.
 boot_image() {
-	image=$cache/disks/$1-$boot_disk_size
+	image=$cache/disks/$1-$2
 	[ -e "$image" ] && return
 	mkdir -p "$cache/disks"
 	rm -f "$image.new"
-	truncate -s "$boot_disk_size" "$image.new" || return 1
+	truncate -s "$2" "$image.new" || return 1
 	# Nothing is left to be initialised later: that would be I/O and CPU time
 	# in the middle of a measurement.
-	case $3 in
+	case $4 in
 	ext4) mkfs.ext4 -q -b 4096 -E lazy_itable_init=0,lazy_journal_init=0 "$image.new" ;;
-	xfs) mkfs.xfs -q -s size="$2" "$image.new" ;;
+	xfs) mkfs.xfs -q -s size="$3" "$image.new" ;;
 	f2fs) mkfs.f2fs -q -f "$image.new" >/dev/null ;;
 	esac || return 1
 	mv "$image.new" "$image"
@@ -48,7 +74,14 @@ boot_quote() {
 boot() {
 	boot_dir=$1
 	shift
-	mkdir -p "$boot_dir" && rm -f "$boot_dir/done" && : >"$boot_dir/console" || return 1
+	mkdir -p "$boot_dir" && rm -f "$boot_dir/done" "$boot_dir/missing" && : >"$boot_dir/console" || return 1
+	echo "$boot_disks" | while read -r name rest; do
+		boot_has "$name" && echo "$name $rest"
+	done >"$boot_dir/disks"
+	# Modules are beside a kernel that has some.
+	DIO_MODULES=''
+	[ -z "$(find "${boot_kernel%/*}" -maxdepth 1 -name '*.ko')" ] || DIO_MODULES=${boot_kernel%/*}
+	export DIO_MODULES
 	set -- "$(boot_quote "$@")"
 	{
 		echo "#!/bin/sh"
@@ -64,7 +97,10 @@ boot() {
 
 	set -- --kimg "$boot_kernel" --mods none --disable-kvm --disable-microvm --force-9p \
 		--memory "${boot_memory:-6G}" --rwdir "$boot_dir" \
-		--kopt memmap=64M!512M --kopt console=hvc0 --kopt "loglevel=${boot_loglevel:-7}" --kopt panic=-1
+		--kopt memmap=64M!512M --kopt console=hvc0 --kopt loglevel=7 --kopt panic=-1
+	# Nothing changes on this machine's root: the guest can keep what it has read.
+	# Programs start twice as fast.
+	set -- "$@" --kopt "rootflags=version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose"
 	# Before the virtio console is there, messages go to the serial port only.
 	[ -z "${boot_show:-}" ] || set -- "$@" --show-boot-console
 	for option in ${boot_cmdline:-}; do
@@ -73,25 +109,29 @@ boot() {
 	set -- "$@" --script-sh "exec sh $(boot_quote "$boot_dir/script")" --qemu-opts \
 		-device "intel-iommu,intremap=on,caching-mode=on,device-iotlb=on" \
 		-chardev "file,id=klog,path=$boot_dir/console" -device virtio-serial-pci -device virtconsole,chardev=klog
+	# Memory of a device, which a disk can reach if the CPU is one whose root
+	# complex the kernel trusts with that: AMD's, since family 23.  Behind a port
+	# of its own the device can be reset.
+	set -- "$@" -cpu max,family=23 -object memory-backend-ram,id=p2p,size=16M,share=on \
+		-device pcie-root-port,id=port-p2p,chassis=30,addr=0x1e -device ivshmem-plain,bus=port-p2p,memdev=p2p
 	if [ -n "${boot_icount:-}" ]; then
 		set -- "$@" -accel tcg,thread=single -icount shift=0,sleep=off -smp 1
 	else
 		set -- "$@" -accel tcg,thread=multi -smp "${boot_cpus:-2}"
 	fi
-	boot_addr=10
-	echo "$boot_disks" >"$boot_dir/disks"
-	while read -r name block fs; do
-		[ -n "$name" ] || continue
-		boot_image "$name" "$block" "$fs" || return 1
+	boot_addr=16
+	while read -r name _ size block fs paths mdts format; do
+		boot_image "$name" "$size" "$block" "$fs" || return 1
 		[ -e "$boot_dir/$name.img" ] ||
 			cp --sparse=always --reflink=auto "$image" "$boot_dir/$name.img" || return 1
-		# Commands of up to 2 MiB (mdts=9: 2^9 pages).  QEMU has 1024 vectors, one
-		# for each page behind an IOMMU: 4 MiB that do not start at a page are one
-		# too many, and newer versions refuse mdts=10.
+		set -- "$@" -device "nvme-subsys,id=subsys-$name"
+		path=1
+		while [ "$path" -le "$paths" ]; do
+			set -- "$@" -device "nvme,id=$name-$path,subsys=subsys-$name,serial=dio-$name,mdts=$mdts,addr=$(printf '%#x' "$boot_addr")"
+			path=$((path + 1)) boot_addr=$((boot_addr + 1))
+		done
 		set -- "$@" -drive "if=none,id=$name,format=raw,cache=unsafe,discard=unmap,file=$boot_dir/$name.img" \
-			-device "nvme,id=nvme-$name,serial=dio-$name,mdts=9,addr=0x$boot_addr" \
-			-device "nvme-ns,bus=nvme-$name,drive=$name,logical_block_size=$block,physical_block_size=$block"
-		boot_addr=$((boot_addr + 1))
+			-device "nvme-ns,bus=$name-1,drive=$name,logical_block_size=$block,physical_block_size=$block${format:+,$format}"
 	done <"$boot_dir/disks"
 
 	# QEMU opens its standard descriptors anew: pipes can stand that, whatever

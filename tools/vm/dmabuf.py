@@ -59,13 +59,13 @@ def everything(call, size):
 
 
 class Tap:
-    """One line for each test, and why not on stderr."""
+    """KTAP, printed when its plan is known, and why not on stderr."""
 
     def __init__(self):
-        self.count = self.bad = 0
+        self.lines = []
+        self.bad = 0
 
     def run(self, name, function, *args):
-        self.count += 1
         state = "ok"
         try:
             function(*args)
@@ -73,8 +73,8 @@ class Tap:
             state = "not ok"
             self.bad += 1
             print(f"# {name}: {type(error).__name__}: {error}", file=sys.stderr)
-        print(state, self.count, name, flush=True)
+        self.lines.append(f"{state} {len(self.lines) + 1} {name}")
 
     def end(self):
-        print(f"1..{self.count}", flush=True)
+        print("TAP version 13", f"1..{len(self.lines)}", *self.lines, sep="\n", flush=True)
         sys.exit(self.bad != 0)

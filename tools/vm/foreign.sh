@@ -17,7 +17,7 @@ count=0
 
 tap() {
 	count=$((count + 1))
-	echo "$1 $count $2" >>"$DIO_OUT/tap"
+	echo "$1 $count $2" >>"$work.tap"
 }
 
 # one NAME COMMAND...: by exit status; 77 is liburing's for "skipped", 3 and 4 are
@@ -124,5 +124,5 @@ done
 # shellcheck disable=SC2016 # for that shell
 one "dd oflag=direct to xfs" sh -c 'dd bs=64k if=/dev/urandom count=16 of="$1" && dd bs=64k iflag=direct oflag=direct if="$1" of="$2" && cmp "$1" "$2"' \
 	sh "$DIO_EXT4/dd" "$DIO_XFS/dd"
-echo "1..$count" >>"$DIO_OUT/tap"
+{ echo "TAP version 13" && echo "1..$count" && cat "$work.tap"; } >"$DIO_OUT/tap"
 dmesg >"$DIO_OUT/dmesg"

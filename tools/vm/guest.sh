@@ -12,25 +12,69 @@ mount -t tmpfs none /run/lab/tmp && mkdir /run/lab/tmp/upper /run/lab/tmp/work
 mount -t overlay -o lowerdir=/tmp,upperdir=/run/lab/tmp/upper,workdir=/run/lab/tmp/work none /tmp
 chmod 1777 /tmp
 case $DIO_OUT in /tmp/*) mount --bind /run/lab/out "$DIO_OUT" ;; esac
-for block in /sys/block/nvme*n*; do
-	[ -e "$block/size" ] || continue
-	case $block in *c[0-9]*n*) continue ;; esac
-	serial=$(tr -d ' ' <"$block/device/serial")
-	case $serial in
-	dio-ext4) DIO_EXT4_DEV=/dev/${block##*/} ;;
-	dio-xfs) DIO_XFS_DEV=/dev/${block##*/} ;;
-	dio-f2fs) DIO_F2FS_DEV=/dev/${block##*/} ;;
-	dio-raw) DIO_RAW=/dev/${block##*/} ;;
-	dio-raw4k) DIO_RAW_4K=/dev/${block##*/} ;;
-	dio-prp) DIO_RAW_PRP=/dev/${block##*/} ;;
-	dio-victim) DIO_VICTIM=/dev/${block##*/} ;;
-	esac
+
+# missing NAME: a test would be skipped if its disk is missing.  DIO_OUT/missing has
+# the names of the variables, one in a line, for whoever runs the tests.
+missing() {
+	echo "lab: $1 is missing" >&2
+	echo "$1" >>"$DIO_OUT/missing"
+}
+
+# disk_up NAME PATHS: sets $disk.  A path of a multipath disk has no node.
+disk_up() {
+	for block in /sys/block/nvme*n*; do
+		disk=/dev/${block##*/}
+		[ -b "$disk" ] || continue
+		# Without a process: there are many to ask.
+		read -r serial <"$block/device/serial"
+		[ "$serial" = "dio-$1" ] || continue
+		[ "$multipath" = Y ] || return 0
+		paths=$2
+		set -- "$block"/multipath/nvme*
+		[ -e "$1" ] && [ $# = "$paths" ]
+		return
+	done
+	return 1
+}
+
+# Disks are probed in the background, and their names depend on the order.
+tries=600
+multipath=$(cat /sys/module/nvme_core/parameters/multipath)
+while read -r name variable _ _ _ paths _; do
+	while ! disk_up "$name" "$paths" && [ "$tries" -gt 0 ]; do
+		tries=$((tries - 1))
+		sleep 0.1
+	done
+	if disk_up "$name" "$paths"; then
+		export "$variable=$disk"
+	else
+		missing "$variable"
+	fi
+done <"$DIO_OUT/disks"
+# Not every kernel brings it up.
+[ ! -b /dev/pmem0 ] || export DIO_PMEM=/dev/pmem0
+
+# mount_disk VARIABLE TYPE DISK
+mount_disk() {
+	if mkdir "/mnt/$2" && mount -t "$2" "$3" "/mnt/$2"; then
+		export "$1=/mnt/$2"
+	else
+		missing "$1"
+	fi
+}
+
+# QEMU's shared memory.
+for pci in /sys/bus/pci/devices/*; do
+	read -r vendor <"$pci/vendor"
+	read -r device <"$pci/device"
+	[ "$vendor:$device" != 0x1af4:0x1110 ] || export DIO_P2P="${pci##*/}"
 done
+[ -n "${DIO_P2P:-}" ] || missing DIO_P2P
 # Of the host's /mnt only the mount points are in the way.
-mount -t tmpfs none /mnt && mkdir -p /mnt/ext4 /mnt/xfs /mnt/f2fs
-DIO_EXT4=/mnt/ext4 DIO_XFS=/mnt/xfs DIO_F2FS=/mnt/f2fs
-mount -t ext4 "$DIO_EXT4_DEV" "$DIO_EXT4" && mount -t xfs "$DIO_XFS_DEV" "$DIO_XFS" &&
-	mount -t f2fs "$DIO_F2FS_DEV" "$DIO_F2FS" ||
-	echo "lab: the test disks cannot be mounted" >&2
-[ -b /dev/pmem0 ] && DIO_PMEM=/dev/pmem0
-export DIO_PMEM DIO_EXT4 DIO_XFS DIO_F2FS DIO_EXT4_DEV DIO_XFS_DEV DIO_F2FS_DEV DIO_RAW DIO_RAW_4K DIO_RAW_PRP DIO_VICTIM
+mount -t tmpfs none /mnt
+mount_disk DIO_EXT4 ext4 "${DIO_EXT4_DEV:-}"
+mount_disk DIO_XFS xfs "${DIO_XFS_DEV:-}"
+mount_disk DIO_F2FS f2fs "${DIO_F2FS_DEV:-}"
+for module in ${DIO_MODULES:+"$DIO_MODULES"/*.ko}; do
+	insmod "$module" || echo "WARNING: insmod $module" >/dev/kmsg
+done

@@ -2,8 +2,9 @@
 # shellcheck shell=sh
 #
 # Inside the guest: the programs of a directory (as installed by kselftest) that
-# DIO_OUT/list names, their output in DIO_OUT; then what the kernel's checkers
-# found.
+# DIO_OUT/list names.  To DIO_OUT go results of KUnit (kunit/SUITE), of the runner with
+# the time of each line (runner), of each program (tap/PROGRAM), and what the kernel's
+# checkers found.
 #
 # usage: sh tests.sh KSELFTEST_DIR TIMEOUT
 
@@ -29,19 +30,22 @@ if [ -n "${LAB_PRESSURE:-}" ]; then
 	pressure=$!
 	echo $$ >/run/lab/cgroup/tests/cgroup.procs
 fi
-for module in ${DIO_MODULES:+"$DIO_MODULES"/*.ko}; do
-	insmod "$module" || echo "WARNING: insmod $module" >/dev/kmsg
+# A suite that has not run has a directory, and no results.
+mkdir -p "$DIO_OUT/kunit" "$DIO_OUT/tap"
+for suite in /sys/kernel/debug/kunit/*; do
+	[ ! -e "$suite/results" ] || cat "$suite/results" >"$DIO_OUT/kunit/${suite##*/}"
 done
-while IFS=: read -r collection program; do
-	log=$DIO_OUT/$(printf '%s' "$collection:$program" | tr '/ ' '--').tap
-	echo "$collection:$program"
-	(
-		cd "$dir/$collection" || exit 1
-		# shellcheck disable=SC2086 # a program and its arguments
-		timeout -k 10 "$limit" ./$program >"$log" 2>&1 </dev/null
-		echo "exit status $?" >>"$log"
-	)
+set --
+while read -r program arguments; do
+	set -- "$@" -t "$program"
+	# Where the runner looks for them.
+	name=$(printf '%s' "${program##*:}" | tr -c '[:alnum:]' _ | tr '[:lower:]' '[:upper:]')
+	export "KSELFTEST_${name}_ARGS=$arguments"
 done <"$DIO_OUT/list"
+[ $# = 0 ] || ./run_kselftest.sh -f -o "$limit" -p "$DIO_OUT/tap" "$@" 2>&1 | while IFS= read -r line; do
+	read -r uptime _ </proc/uptime
+	echo "$uptime $line"
+done | tee "$DIO_OUT/runner"
 if [ -n "${LAB_PRESSURE:-}" ]; then
 	kill "$pressure"
 	# Was it?
