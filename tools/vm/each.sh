@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# Builds each commit of the series: without Rust and with it, built in and with
-# modules of all that can be one.  A variant has one tree of objects, through which
-# the commits go in order.  What was built is remembered by content, so a run goes
-# on where another one was stopped.  Expects kernel.sh.
-
-each_variants='c c-modules rust rust-modules'
+# Builds each commit of the series twice: without Rust and all built in; with Rust and
+# modules of all that can be one.  What ends a posting is built the other two ways as
+# well.  A variant has one tree of objects, through which the commits go in order.
+# What was built is remembered by content, so a run goes on where another one was
+# stopped.  Expects kernel.sh.
 
 # kernel_each_commit LIST: "commit name" of each, first to last.  The last line
 # says how many builds there are, and how many of them are good.
 kernel_each_commit() {
-	need_build || return 1
+	need_build && need ccache || return 1
 	each=$base_dir/each
 	mkdir -p "$each/done" || return 1
 	exec 9>"$each/lock"
 	flock -n 9 || die "another run builds each commit"
+	# Variants, and neighbours, have most objects in common.
+	CCACHE_DIR=$each/ccache CCACHE_MAXSIZE=20G
+	export CCACHE_DIR CCACHE_MAXSIZE
 	[ -e "$each/src" ] || git -C "$src" worktree add -q -f --detach "$each/src" "$base" || return 1
 	each_key=$({
 		cat "$repo/tools/vm/each.config" "$repo/tools/vm/rust.config"
@@ -24,15 +26,25 @@ kernel_each_commit() {
 		bindgen --version
 	} | sha256sum | cut -c 1-16)
 	each_good=0 each_all=0
-	while read -r each_commit each_name; do
+	# Whether one ends its posting, the next line tells.
+	each_commit=''
+	while read -r each_next; do
 		each_one </dev/null
+		each_commit=${each_next%% *} each_name=${each_next#* }
 	done <"$1"
+	each_next=''
+	each_one
 	say "$each_good of $each_all built"
 	[ "$each_good" = "$each_all" ]
 }
 
 # each_one: all builds of $each_commit that it can make a difference to.
 each_one() {
+	[ -n "$each_commit" ] || return 0
+	case $each_next in
+	*" ${each_name%/*}/"*) each_variants='c rust-modules' ;;
+	*) each_variants='c c-modules rust rust-modules' ;;
+	esac
 	git -C "$src" diff --no-renames --diff-filter=AM --name-only "$each_commit^" "$each_commit" >"$each/files"
 	grep -vE '^(Documentation|tools)/|^MAINTAINERS$' "$each/files" >"$each/kernel"
 	: >"$each/missing"
@@ -98,7 +110,7 @@ each_kernel() {
 	mv "$each_done.new" "$each_done"
 }
 
-each_make() { nice make -C "$each/src" O="$obj" -j"$kernel_jobs" "$@"; }
+each_make() { nice make -C "$each/src" O="$obj" CC="ccache gcc" -j"$kernel_jobs" "$@"; }
 
 each_selftests() {
 	obj=$each/obj-selftests
