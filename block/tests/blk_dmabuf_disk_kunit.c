@@ -8,6 +8,7 @@
 #include <kunit/test.h>
 #include <linux/blkdev.h>
 #include <linux/delay.h>
+#include <linux/dma-resv.h>
 #include <linux/file.h>
 #include <linux/uio.h>
 #include <linux/workqueue.h>
@@ -20,12 +21,15 @@ MODULE_IMPORT_NS("DMA_BUF");
 static void stack_submit_bio(struct bio *bio)
 {
 	struct fake_disk *lower = bio->bi_bdev->bd_disk->private_data;
+	struct dma_buf *dmabuf = bio->bi_dmabuf->dmabuf;
 
 	bio = bio_split_to_limits(bio);
 	if (!bio)
 		return;
 	bio_set_dev(bio, lower->disk->part0);
 	submit_bio_noacct(bio);
+	if (lower->on_the_way)
+		lower->on_the_way(lower, dmabuf);
 }
 
 static const struct block_device_operations stack_fops = {
@@ -105,6 +109,62 @@ static void blk_dmabuf_disk_test_stacked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, lower->req[1].bytes, 8 * SECTOR_SIZE);
 	KUNIT_EXPECT_EQ(test, lower->req[2].bytes, 24 * SECTOR_SIZE);
 	KUNIT_EXPECT_EQ(test, lower->req[3].bytes, 8 * SECTOR_SIZE);
+}
+
+/* Between the submission of a bio and its request, things may change. */
+static void way_revoke(struct fake_disk *d, struct dma_buf *dmabuf)
+{
+	dma_resv_lock(dmabuf->resv, NULL);
+	dma_buf_invalidate_mappings(dmabuf);
+	dma_resv_unlock(dmabuf->resv);
+}
+
+static void way_format(struct fake_disk *d, struct dma_buf *dmabuf)
+{
+	struct queue_limits lim = fake_limits;
+
+	lim.integrity.metadata_size = 8;
+	fake_disk_set_limits(d, &lim);
+}
+
+struct way_case {
+	const char *name;
+	void (*change)(struct fake_disk *d, struct dma_buf *dmabuf);
+	enum dma_buf_dio_reason reason;
+};
+
+static const struct way_case way_cases[] = {
+	{ "revoked", way_revoke, DMA_BUF_DIO_DIRECT },
+	{ "formatted with integrity data", way_format, DMA_BUF_DIO_DISK },
+};
+
+KUNIT_ARRAY_PARAM_DESC(way, way_cases, name);
+
+static void blk_dmabuf_disk_test_way(struct kunit *test)
+{
+	static const struct queue_limits upper_lim = {
+		.features	= BLK_FEAT_DMABUF,
+	};
+	const struct way_case *c = test->param_value;
+	struct fake_buf *b = fake_buf_small(test);
+	struct fake_disk *lower = fake_disk_create(test, "dmabuf0",
+						   &fake_limits, 0);
+	struct gendisk *upper = stack_create(test, lower, "dmabuf1", upper_lim);
+
+	if (c->change == way_format && !IS_ENABLED(CONFIG_BLK_DEV_INTEGRITY))
+		kunit_skip(test, "needs BLK_DEV_INTEGRITY");
+
+	KUNIT_EXPECT_EQ(test, fake_rw(lower, b, 0, 0, SZ_4K), 0);
+	KUNIT_EXPECT_EQ(test, fake_bdev_rw(upper->part0, b, 8, SZ_4K, SZ_4K), 0);
+	fake_disk_expect(lower, b, 0, 0, SZ_8K);
+
+	lower->on_the_way = c->change;
+	b->dio->reason = DMA_BUF_DIO_DIRECT;
+	KUNIT_EXPECT_EQ(test, fake_bdev_rw(upper->part0, b, 16, SZ_8K, SZ_4K),
+			-EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, b->dio->reason, c->reason);
+	KUNIT_EXPECT_NULL(test, b->dio->want);
+	KUNIT_EXPECT_EQ(test, lower->nr_reqs, 2);
 }
 
 /* Each device has its own view of the buffer. */
@@ -388,6 +448,7 @@ static void blk_dmabuf_disk_test_remove(struct kunit *test)
 
 static struct kunit_case blk_dmabuf_disk_cases[] = {
 	KUNIT_CASE(blk_dmabuf_disk_test_stacked),
+	KUNIT_CASE_PARAM(blk_dmabuf_disk_test_way, way_gen_params),
 	KUNIT_CASE(blk_dmabuf_disk_test_two_disks),
 	KUNIT_CASE(blk_dmabuf_disk_test_read),
 	KUNIT_CASE(blk_dmabuf_disk_test_read_error),

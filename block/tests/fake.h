@@ -94,6 +94,8 @@ struct fake_req {
  * @set: its tags
  * @shift: its IOMMU: what is added to &fake_buf.seg for @dev
  * @deleted: @disk was removed
+ * @on_the_way: called by a disk on top of this one when it has submitted a bio,
+ *	which did not enter the queue yet
  * @lock: taken by queue_rq
  * @max_bytes: largest dma-buf request that the limits allow
  * @busy: this many calls of queue_rq are answered with BLK_STS_RESOURCE
@@ -116,6 +118,7 @@ struct fake_disk {
 	struct blk_mq_tag_set set;
 	u64 shift;
 	bool deleted;
+	void (*on_the_way)(struct fake_disk *d, struct dma_buf *dmabuf);
 
 	spinlock_t lock;	/* protects what follows */
 	u64 max_bytes;

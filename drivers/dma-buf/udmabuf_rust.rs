@@ -439,6 +439,26 @@ mod tests {
     }
 
     #[test]
+    fn any_page_may_be_accessed_first() -> Result {
+        const PAGES: usize = 4;
+        let memfd = Numbered::new(PAGES, seals::SHRINK)?;
+        let fd = create(&[memfd.item(0, PAGES as u64)])?;
+        let file = LocalFile::fget(fd.get())?;
+
+        for first in 0..PAGES {
+            // In a new area, nothing is mapped yet.
+            let addr = vm_mmap(&file, PAGES * PAGE_SIZE, true)?;
+
+            for page in (first..first + PAGES).map(|page| page % PAGES) {
+                let mut data = [0xffu8];
+                read(&mut data, addr.wrapping_byte_add(page * PAGE_SIZE))?;
+                assert_eq!(data, [page as u8]);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
     fn cpu_access() -> Result {
         let memfd = Numbered::new(1, seals::SHRINK)?;
         let fd = create(&[memfd.item(0, 1)])?;

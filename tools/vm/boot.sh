@@ -106,8 +106,14 @@ boot() {
 	for option in ${boot_cmdline:-}; do
 		set -- "$@" --kopt "$option"
 	done
+	# With caching mode, as of an IOMMU that a hypervisor shadows, the kernel does not
+	# unmap lazily.
+	case " ${boot_cmdline:-} " in
+	*" iommu.strict=0 "*) boot_caching=off ;;
+	*) boot_caching=on ;;
+	esac
 	set -- "$@" --script-sh "exec sh $(boot_quote "$boot_dir/script")" --qemu-opts \
-		-device "intel-iommu,intremap=on,caching-mode=on,device-iotlb=on" \
+		-device "intel-iommu,intremap=on,caching-mode=$boot_caching,device-iotlb=on" \
 		-chardev "file,id=klog,path=$boot_dir/console" -device virtio-serial-pci -device virtconsole,chardev=klog
 	# Memory of a device, which a disk can reach if the CPU is one whose root
 	# complex the kernel trusts with that: AMD's, since family 23.  Behind a port

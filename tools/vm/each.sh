@@ -21,6 +21,7 @@ kernel_each_commit() {
 	[ -e "$each/src" ] || git -C "$src" worktree add -q -f --detach "$each/src" "$base" || return 1
 	each_key=$({
 		cat "$repo/tools/vm/each.config" "$repo/tools/vm/rust.config"
+		sed -n '/^each_kernel/,/^each_make/p' "$repo/tools/vm/each.sh"
 		gcc --version
 		rustc --version
 		bindgen --version
@@ -98,7 +99,10 @@ each_kernel() {
 		esac
 	} >"$obj/lab.config"
 	each_make KCONFIG_ALLCONFIG="$obj/lab.config" allnoconfig || return 1
-	case $1 in *-modules) each_make yes2modconfig || return 1 ;; esac
+	case $1 in *-modules) each_modules || return 1 ;; esac
+	# What an earlier commit does not know yet, it cannot have.
+	git -C "$each/src" grep -hE '^[[:space:]]*(menu)?config [A-Z0-9_a-z]+' -- '*Kconfig*' | awk '{ print "CONFIG_" $2 }' >"$obj/lab.known"
+	grep -wFf "$obj/lab.known" "$obj/lab.config" | config_took "$obj/.config" "${1##*-}" || return 1
 	# What an object of now has been made of is in a record that is newer than this.
 	grep -E '\.(c|rs)$' "$each/kernel" >"$each/sources"
 	: >"$each/stamp"
@@ -108,6 +112,13 @@ each_kernel() {
 	sort "$each/sources" | comm -23 - "$each/compiled" >"$each_done.new"
 	sed 's/^/not compiled: /' "$each_done.new"
 	mv "$each_done.new" "$each_done"
+}
+
+# All that can be a module is one, but for KUnit: examples, and suites in Rust, depend
+# on its being built in, and would go with it.
+each_modules() {
+	cp "$obj/.config" "$obj/lab.all" && each_make yes2modconfig && grep '=m$' "$obj/.config" >"$obj/lab.modules" &&
+		{ cat "$obj/lab.all" "$obj/lab.modules" && echo CONFIG_KUNIT=y; } >"$obj/.config" && each_make olddefconfig
 }
 
 each_make() { nice make -C "$each/src" O="$obj" CC="ccache gcc" -j"$kernel_jobs" "$@"; }

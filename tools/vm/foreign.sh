@@ -125,4 +125,4 @@ done
 one "dd oflag=direct to xfs" sh -c 'dd bs=64k if=/dev/urandom count=16 of="$1" && dd bs=64k iflag=direct oflag=direct if="$1" of="$2" && cmp "$1" "$2"' \
 	sh "$DIO_EXT4/dd" "$DIO_XFS/dd"
 { echo "TAP version 13" && echo "1..$count" && cat "$work.tap"; } >"$DIO_OUT/tap"
-dmesg >"$DIO_OUT/dmesg"
+. "$here/end.sh"

@@ -51,8 +51,16 @@ while read -r name variable _ _ _ paths _; do
 		missing "$variable"
 	fi
 done <"$DIO_OUT/disks"
-# Not every kernel brings it up.
-[ ! -b /dev/pmem0 ] || export DIO_PMEM=/dev/pmem0
+# Of what memmap= has set aside.
+while [ ! -b /dev/pmem0 ] && [ "$tries" -gt 0 ]; do
+	tries=$((tries - 1))
+	sleep 0.1
+done
+if [ -b /dev/pmem0 ]; then
+	export DIO_PMEM=/dev/pmem0
+else
+	missing DIO_PMEM
+fi
 
 # mount_disk VARIABLE TYPE DISK
 mount_disk() {
@@ -62,6 +70,16 @@ mount_disk() {
 		missing "$1"
 	fi
 }
+
+# A kernel may have reasons for another kind of IOMMU than it was told to use.
+type=$(cat /sys/class/nvme/nvme0/device/iommu_group/type 2>/dev/null)
+case " $(cat /proc/cmdline) " in
+*" intel_iommu=off "*) want_type='' ;;
+*" iommu.strict=0 "*) want_type=DMA-FQ ;;
+*" iommu.strict=1 "*) want_type=DMA ;;
+*) want_type=$type ;;
+esac
+[ "$type" = "$want_type" ] || missing "IOMMU of type '$want_type' ('$type' is there)"
 
 # QEMU's shared memory.
 for pci in /sys/bus/pci/devices/*; do

@@ -63,31 +63,38 @@ kernel_make() {
 	nice make -C "$src" O="$obj" -j"$kernel_jobs" "$@"
 }
 
-# An option that quietly did not take would make tests pass which never ran.
-kernel_config() {
-	variant=$1
-	obj=$(kernel_obj "$variant")
-	mkdir -p "$obj"
-	kernel_fragments "$variant" | while read -r file; do
-		[ -e "$file" ] && cat "$file"
-	done >"$obj/lab.config"
-	if ! cmp -s "$obj/lab.config" "$obj/lab.config.used" || [ ! -e "$obj/.config" ] ||
-		[ "$(git -C "$src" rev-parse 'HEAD^{tree}')" != "$(cat "$obj/lab.config.tip" 2>/dev/null)" ]; then
-		kernel_make "$variant" KCONFIG_ALLCONFIG="$obj/lab.config" allnoconfig || return 1
-		git -C "$src" rev-parse 'HEAD^{tree}' >"$obj/lab.config.tip"
-		cp "$obj/lab.config" "$obj/lab.config.used"
-	fi
-	awk -F = '
+# config_took CONFIG [modules]: the options that stdin wants, and CONFIG has not.  An
+# option that quietly did not take would make tests pass which never ran.  With "modules"
+# what is wanted may be a module.
+config_took() {
+	awk -F = -v modules="${2:-}" '
 		NR == FNR { if (/^CONFIG_[A-Z0-9_a-z]+=/) have[$1] = substr($0, length($1) + 2); next }
 		/^# CONFIG_[A-Za-z0-9_]+ is not set/ { split($0, w, " "); want[w[2]] = "n" }
 		/^CONFIG_[A-Za-z0-9_]+=/ { want[$1] = substr($0, length($1) + 2) }
 		END {
 			for (o in want) {
 				h = (o in have) ? have[o] : "n"
+				if (modules == "modules" && h == "m" && want[o] == "y") continue
 				if (h != want[o]) { print "did not take: " o "=" want[o] " (is " h ")"; bad = 1 }
 			}
 			exit bad
-		}' "$obj/.config" "$obj/lab.config"
+		}' "$1" -
+}
+
+kernel_config() {
+	variant=$1
+	obj=$(kernel_obj "$variant")
+	mkdir -p "$obj"
+	kernel_fragments "$variant" | while read -r file; do
+		cat "$file" || exit 1
+	done >"$obj/lab.config" || return 1
+	if ! cmp -s "$obj/lab.config" "$obj/lab.config.used" || [ ! -e "$obj/.config" ] ||
+		[ "$(git -C "$src" rev-parse 'HEAD^{tree}')" != "$(cat "$obj/lab.config.tip" 2>/dev/null)" ]; then
+		kernel_make "$variant" KCONFIG_ALLCONFIG="$obj/lab.config" allnoconfig || return 1
+		git -C "$src" rev-parse 'HEAD^{tree}' >"$obj/lab.config.tip"
+		cp "$obj/lab.config" "$obj/lab.config.used"
+	fi
+	config_took "$obj/.config" <"$obj/lab.config"
 }
 
 kernel_build_here() {
@@ -101,15 +108,20 @@ kernel_build_here() {
 	rm -f "$(kernel_obj "$1")/lab.built"
 	base_checkout "$2" && kernel_config "$1" && kernel_make "$1" bzImage || return 1
 	[ "$1" != debug ] || kernel_make "$1" modules || return 1
+	# What another one has compiled may still be there.
+	(cd "$obj" && echo "${kernel##*/}" && ar t vmlinux.a) >"$obj/lab.linked-$1" || return 1
 	echo "${kernel##*/}" >"$obj/lab.built"
 }
+
+# kernel_linked VARIANT: does a list tell what $kernel has linked?
+kernel_linked() { [ "$(head -n 1 "$(kernel_obj "$1")/lab.linked-$1" 2>/dev/null)" = "${kernel##*/}" ]; }
 
 # kernel_objects VARIANT: as kernel_get, and sets $obj, where the objects of just that
 # kernel are.
 kernel_objects() {
 	kernel_get "$1" || return 1
 	obj=$(kernel_obj "$1")
-	[ "$(cat "$obj/lab.built" 2>/dev/null)" = "${kernel##*/}" ] && return
+	[ "$(cat "$obj/lab.built" 2>/dev/null)" = "${kernel##*/}" ] && kernel_linked "$1" && return
 	(
 		src_lock
 		step "kernel ($1)" kernel_build_here "$1" "$kernel_commit"
@@ -128,7 +140,9 @@ kernel_get() {
 	# What is not compiled into it does not count.
 	kernel_key=$({
 		git -C "$src" ls-tree -r "$kernel_commit" | grep -v -P '\t(Documentation|MAINTAINERS|samples|tools/testing/selftests)\b'
+		git -C "$src" ls-tree "$kernel_commit" tools/testing/selftests/dmabuf-dio/config
 		cat "$repo"/tools/vm/*.config
+		"clang-$llvm" --version | head -n 1
 		rustc --version
 		gcc --version | head -n 1
 		bindgen --version
@@ -142,7 +156,7 @@ kernel_get() {
 		step "kernel ($1)" kernel_build_here "$1" "$kernel_commit" || exit 1
 		mkdir -p "$kernel" &&
 			from=$(kernel_obj "$1") && cp "$from/.config" "$kernel/config" &&
-			{ [ "$1" != debug ] || find "$from/drivers" -name '*.ko' -exec cp {} "$kernel" ';'; } &&
+			{ [ "$1" != debug ] || (cd "$from" && sed 's/\.o$/.ko/' modules.order | xargs cp -t "$kernel"); } &&
 			cp "$from/arch/x86/boot/bzImage" "$kernel/bzImage.new" &&
 			mv "$kernel/bzImage.new" "$kernel/bzImage"
 	) || return 1

@@ -1,13 +1,19 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""What fsync(2) has promised is there after a power cut.
+"""What fsync(2) and O_DSYNC have promised is there after a power cut.
+
+QEMU is killed, and what its disks were given survives that, flushed or not. So the
+trace of the block layer has to show, too, that all data was written through the
+cache of the disk, or flushed from it.
 
 usage: power.py write MARK    from dma-bufs into files, makes MARK, goes on until
                               the machine is gone
        power.py verify        on the next boot; prints TAP
 """
+import fcntl
 import os
 import re
+import struct
 import subprocess
 import sys
 
@@ -16,6 +22,8 @@ from dmabuf import Buffer, Tap, everything, pattern
 PLACES = ("DIO_EXT4", "DIO_XFS", "DIO_F2FS")
 SIZE = 1 << 20
 TAIL = SIZE + 777
+TRACE = "/sys/kernel/tracing/instances/power"
+FIEMAP = 0xC020660B
 
 
 def place(where):
@@ -83,15 +91,65 @@ def prepare(where):
     os.sync()
 
 
-def flushes(where):
-    """That the disk of a place was told of, on whichever path leads to it."""
+def devices(where):
+    """Numbers of the disk of a place, and of the paths that lead to it."""
     disk = os.path.basename(os.environ[where + "_DEV"])
-    count = 0
-    for path in {disk, *os.listdir("/sys/block")}:
-        if re.sub(r"^(nvme\d+)c\d+(n\d+)$", r"\1\2", path) == disk:
-            with open(f"/sys/block/{path}/stat", encoding="ascii") as f:
-                count += int(f.read().split()[15])
-    return count
+    with open("/proc/diskstats", encoding="ascii") as lines:
+        for line in lines:
+            major, minor, name = line.split()[:3]
+            if re.sub(r"^(nvme\d+)c\d+(n\d+)$", r"\1\2", name) == disk:
+                yield f"{major},{minor}"
+
+
+def sectors(fd):
+    """Where on the disk the file is, as pairs of a first sector and the end."""
+    ask = bytearray(struct.pack("QQIIII", 0, 1 << 62, 0, 0, 256, 0) + bytes(256 * 56))
+    fcntl.ioctl(fd, FIEMAP, ask)
+    for n in range(struct.unpack_from("I", ask, 20)[0]):
+        _, physical, length = struct.unpack_from("QQQ", ask, 32 + n * 56)
+        # F2FS says 0 of what has no place yet.
+        if physical:
+            yield physical // 512, (physical + length) // 512
+
+
+class Trace:
+    """The requests to a disk since the last one was started."""
+
+    def __init__(self, where):
+        self.devices = set(devices(where))
+        os.makedirs(TRACE, exist_ok=True)
+        self.put("trace", "")
+        for event in "issue", "complete":
+            self.put(f"events/block/block_rq_{event}/enable", "1")
+
+    @staticmethod
+    def put(name, text):
+        with open(f"{TRACE}/{name}", "w", encoding="ascii") as f:
+            f.write(text)
+
+    def requests(self):
+        """(issued or completed, flags, sector), in order."""
+        with open(f"{TRACE}/trace", encoding="ascii") as lines:
+            for line in lines:
+                match = re.search(r"block_rq_(issue|complete): (\d+,\d+) (\S+) .*?\(.*?\) (\d+) \+", line)
+                if match and match.group(2) in self.devices:
+                    yield match.group(1), match.group(3), int(match.group(4))
+
+    def missing(self, where):
+        """What the data in WHERE, sectors, lacks to be on the disk for good, or None."""
+        missing = "all data"
+        for what, flags, sector in self.requests():
+            # F is a flush, or comes with one if it is first; behind the operation
+            # it is a write through the cache.
+            flush, operation, after = re.match(r"(F?)([A-Z])(.*)", flags).groups()
+            if what == "issue" and (flush or operation == "F") and missing == "a flush":
+                missing = None
+            if operation == "W" and any(begin <= sector < end for begin, end in where):
+                if "F" not in after:
+                    missing = "a flush"
+                elif missing != "a flush":
+                    missing = None
+        return missing
 
 
 def move(case, buf, shift, fd):
@@ -111,14 +169,13 @@ def write_case(where, case):
     buf = Buffer((shift + case.size + 4095) & ~4095)
     buf.put(shift, case.new())
     fd = os.open(f"{place(where)}/{case.name}", os.O_RDWR | case.flags)
-    before = flushes(where)
+    trace = Trace(where)
     move(case, buf, shift, fd)
     if case.sync:
         case.sync(fd)
-    # The disk here keeps what it was given, flushed or not; real ones do not. Where
-    # only data is written, O_DSYNC is a bit of the write itself, and not counted.
-    if flushes(where) == before and case.sync:
-        raise AssertionError(f"{where}, {case.name}: the disk was not told to flush")
+    missing = trace.missing(list(sectors(fd)))
+    if missing:
+        raise AssertionError(f"{where}, {case.name}: it lacks {missing}, in {list(trace.requests())}")
     os.close(fd)
     direct = buf.count("dio_write_bytes") > 0
     # F2FS has blocks allocated by no write that may be refused: it copies.

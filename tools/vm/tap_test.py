@@ -17,12 +17,12 @@ RUNNER = "1.0 # selftests: dir: prog\n3.5 ok 1 selftests: dir: prog\n"
 
 
 class Tap(unittest.TestCase):
-    def tap(self, log=None, allowed="", runner=RUNNER, kunit=None):
+    def tap(self, log=None, allowed="", runner=RUNNER, kunit=None, suites=""):
         """The lines that are printed, but for notes, of one program or suite."""
         with tempfile.TemporaryDirectory() as where:
             os.mkdir(where + "/tap")
             os.mkdir(where + "/kunit")
-            files = {"allowed": allowed, "list": "dir:prog\n", "runner": runner}
+            files = {"allowed": allowed, "list": "dir:prog\n", "runner": runner, "suites": suites}
             if log is not None:
                 files["tap/prog"] = "".join("# " + line + "\n" for line in log.splitlines())
             for name, text in (kunit or {}).items():
@@ -38,8 +38,9 @@ class Tap(unittest.TestCase):
                 check=False,
             )
         self.assertEqual(done.stderr, "")
-        lines = [line for line in done.stdout.splitlines() if not line.startswith("note ")]
-        self.assertEqual(done.returncode, any(line.startswith("FAIL ") for line in lines))
+        *lines, end = [line for line in done.stdout.splitlines() if not line.startswith("note ")]
+        self.assertEqual(end, f"end {len(lines)}")
+        self.assertEqual(done.returncode, 10 if any(line.startswith("FAIL ") for line in lines) else 0)
         return lines
 
     def fails(self, why, *args, **kwargs):
@@ -90,20 +91,51 @@ class Tap(unittest.TestCase):
         log = "TAP version 13\n1..0 # SKIP no disk\n"
         self.assertEqual(self.tap(log, "skip group prog all why\n"), ["skip prog all: no disk"])
 
+    def test_skip_of_groups(self):
+        log = HEAD + "ok 1 a.b\nok 2 a.c # SKIP no disk\n"
+        self.assertEqual(self.tap(log, "skip other,gr* prog a.c why\n")[1], "skip prog a.c: no disk")
+
+    def test_no_list_of_exceptions(self):
+        for bad in ("fail group prog\n", "fail group prog a.c why\n", "fails group prog a.c why\n"):
+            with self.subTest(bad), self.assertRaisesRegex(AssertionError, "is no exception"):
+                self.tap(GOOD, bad)
+
+    def expected(self, said, how="exit=1", allowed='fail * prog a.c "1 == |2 ==" why\n', more=""):
+        log = f"{HEAD}ok 1 a.b\n#  RUN           a.c ...\n{said}#          FAIL  a.c\nnot ok 2 a.c\n{more}"
+        return log, allowed, f"1.0 not ok 1 selftests: dir: prog # {how}\n"
+
     def test_expected(self):
-        runner = "1.0 not ok 1 selftests: dir: prog # exit=1\n"
-        log = HEAD + "ok 1 a.b\nnot ok 2 a.c\n"
-        self.assertEqual(self.tap(log, "fail * prog a.c why\n", runner), ["ok prog a.b", "xfail prog a.c: why"])
+        said = "# a.c:7:c:Expected 1 == x (3)\n# a.c:8:c:Expected 2 == y (3)\n# c: Test failed\n"
+        self.assertEqual(self.tap(*self.expected(said)), ["ok prog a.b", "xfail prog a.c: why"])
+        self.fails("exit=139", *self.expected(said, "exit=139"))
+        self.fails("TIMEOUT", *self.expected(said, "TIMEOUT 9 seconds"))
+        self.fails("prog a.c: failure", *self.expected("# a.c:9:c:Expected 0 == z (3)\n" + said))
+        self.fails("prog a.c: failure", *self.expected(said + "# c: Test terminated unexpectedly by signal 11\n"))
+        self.fails("prog a.c: failure", *self.expected("# c: Test terminated by timeout\n"))
+        self.fails("prog a.c: failure", *self.expected(""))
+        # A program that did not tell of its failure.
+        self.fails("ended well", *self.expected(said)[:2])
+
+    def test_expected_among_others(self):
+        said = "# a.c:7:c:Expected 1 == x (3)\n"
+        log, allowed, _ = self.expected(said)
+        log = log.replace("1..2", "1..3") + "not ok 3 a.d\n"
+        self.fails("exit=139", log, allowed, "1.0 not ok 1 selftests: dir: prog # exit=139\n")
 
     def test_expected_passes(self):
-        self.fails("passed, but", GOOD, "fail group prog a.c why\n")
+        self.fails("passed, but", GOOD, 'fail group prog a.c "1 ==" why\n')
 
     def test_entry_unused(self):
         self.fails("no test needs", GOOD, "skip group prog x* why\n")
 
     def test_suites(self):
         good = "KTAP version 1\n1..1\n    KTAP version 1\n    # Subtest: s\n    1..1\n    ok 1 c\nok 1 s\n"
-        self.assertEqual(self.tap(kunit={"s": good}), ["ok s c"])
+        self.assertEqual(self.tap(kunit={"s": good}, suites="s\n"), ["ok s c"])
+        self.fails("t: this suite", kunit={"s": good}, suites="s\nt\n")
+        example = {"s": good.replace("ok 1 c", "ok 1 a_rs_0")}
+        self.assertEqual(self.tap(kunit=example, suites="s a_rs_ 1\n"), ["ok s a_rs_0"])
+        self.fails("1 tests, not 2", kunit=example, suites="s a_rs_ 2\n")
+        self.fails("0 tests, not 1", kunit=example, suites="s a_ 1\n")
         self.fails("no suite", kunit={})
         self.fails("s", kunit={"s": ""})
         self.fails("s", kunit={"s": good.replace("    ok 1 c\n", "")})

@@ -8,6 +8,7 @@
 #
 # usage: sh tests.sh KSELFTEST_DIR TIMEOUT
 
+here=$(cd "$(dirname "$0")" && pwd)
 dir=$1
 limit=$2
 cd "$dir" || exit 1
@@ -48,16 +49,11 @@ done <"$DIO_OUT/list"
 done | tee "$DIO_OUT/runner"
 if [ -n "${LAB_PRESSURE:-}" ]; then
 	kill "$pressure"
+	# What follows may take what it needs.
+	echo $$ >/run/lab/cgroup/cgroup.procs
+	rm -f /run/lab/tmp/hog
 	# Was it?
 	cat /run/lab/cgroup/tests/memory.events /proc/meminfo
 	grep -q '^high [1-9]' /run/lab/cgroup/tests/memory.events || echo "WARNING: memory was not short" >/dev/kmsg
 fi
-if [ -e /sys/kernel/debug/kmemleak ]; then
-	echo kmemleak
-	# Twice: an object may be on its way between two lists in the first.
-	echo scan >/sys/kernel/debug/kmemleak
-	sleep 6
-	echo scan >/sys/kernel/debug/kmemleak
-	cat /sys/kernel/debug/kmemleak >"$DIO_OUT/kmemleak"
-fi
-dmesg >"$DIO_OUT/dmesg"
+. "$here/end.sh"

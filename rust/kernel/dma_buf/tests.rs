@@ -455,6 +455,29 @@ mod cases {
     }
 
     #[test]
+    fn ranges_grow_only_at_their_end() {
+        // SAFETY: These are whole pages. Nobody accesses them.
+        let mut range = unsafe { PhysRange::new(16 * PAGE_SIZE as PhysAddr, 2 * PAGE_SIZE) };
+
+        for (page, grows) in [
+            (15, false),
+            (16, false),
+            (17, false),
+            (19, false),
+            (18, true),
+            (18, false),
+            (19, true),
+        ] {
+            let (before, addr) = (range.len(), page * PAGE_SIZE as PhysAddr);
+
+            // SAFETY: These are whole pages. Nobody accesses them.
+            assert_eq!(unsafe { range.append(addr, PAGE_SIZE) }, grows);
+            assert_eq!(range.len() - before, if grows { PAGE_SIZE } else { 0 });
+            assert_eq!(range.addr(), 16 * PAGE_SIZE as PhysAddr);
+        }
+    }
+
+    #[test]
     fn page_memory_is_given_back() -> Result {
         const ROUNDS: usize = 64;
         let size = pages(&[8, 4, 0])?.size();

@@ -237,22 +237,37 @@ impl PinnedFolios {
         // INVARIANT: Each comes with one pin, which is ours.
         unsafe { self.0.inc_len(pinned as usize) };
 
-        // The first folio may begin before `offset`, the last one may end behind the last page.
-        let mut left = pages;
+        // With as many folios as pages, there is one page of each.
         let single = pinned as usize == pages;
-        Ok(self.0[old..].iter().map_while(move |folio| {
-            let pages = if single {
-                1
-            } else {
-                left.min((folio.size() - skip) >> PAGE_SHIFT)
-            };
-            let addr = folio.addr() + skip as PhysAddr;
-
-            skip = 0;
-            left -= pages;
-            (pages > 0).then_some((addr, pages << PAGE_SHIFT))
-        }))
+        let folios = self.0[old..]
+            .iter()
+            .map(move |folio| (folio.addr(), (!single).then(|| folio.size())));
+        Ok(pieces(folios, skip, pages))
     }
+}
+
+/// Returns where `pages` pages are, from `skip` bytes in the first of `folios` on.
+///
+/// Of a folio there is an address and a size, if more than a page of it may be taken. The last one
+/// may end behind the last page.
+fn pieces(
+    folios: impl Iterator<Item = (PhysAddr, Option<usize>)>,
+    mut skip: usize,
+    pages: usize,
+) -> impl Iterator<Item = (PhysAddr, usize)> {
+    let mut left = pages;
+
+    folios.map_while(move |(addr, size)| {
+        let pages = match size {
+            Some(size) => left.min((size - skip) >> PAGE_SHIFT),
+            None => 1,
+        };
+        let addr = addr + skip as PhysAddr;
+
+        skip = 0;
+        left -= pages;
+        (pages > 0).then_some((addr, pages << PAGE_SHIFT))
+    })
 }
 
 impl Drop for PinnedFolios {
@@ -442,6 +457,50 @@ mod tests {
         });
         assert_eq!(third, Some(part[0].0));
         Ok(())
+    }
+
+    /// Are these the pieces of `bytes` bytes, `skip` bytes behind the start of `folios`?
+    fn are_pieces(
+        pieces: &[(usize, usize)],
+        folios: &[(usize, Option<usize>)],
+        skip: usize,
+        bytes: usize,
+    ) -> bool {
+        let folios = folios.iter().map(|&(addr, size)| (addr as PhysAddr, size));
+
+        super::pieces(folios, skip, bytes >> PAGE_SHIFT)
+            .eq(pieces.iter().map(|&(addr, len)| (addr as PhysAddr, len)))
+    }
+
+    #[test]
+    fn pieces_are_parts_of_folios() {
+        const MIB: usize = 1 << 20;
+        const FOLIOS: [(usize, Option<usize>); 3] = [
+            (16 * MIB, Some(2 * MIB)),
+            (8 * MIB, Some(PAGE_SIZE)),
+            (64 * MIB, Some(2 * MIB)),
+        ];
+        let whole = [
+            (16 * MIB, 2 * MIB),
+            (8 * MIB, PAGE_SIZE),
+            (64 * MIB, 2 * MIB),
+        ];
+        let inner = [(17 * MIB, MIB), (8 * MIB, PAGE_SIZE), (64 * MIB, MIB)];
+
+        assert!(are_pieces(&whole, &FOLIOS, 0, 4 * MIB + PAGE_SIZE));
+        // The end of the first, and the start of the last.
+        assert!(are_pieces(&inner, &FOLIOS, MIB, 2 * MIB + PAGE_SIZE));
+        // The middle of one.
+        assert!(are_pieces(
+            &[(17 * MIB, MIB / 2)],
+            &FOLIOS[..1],
+            MIB,
+            MIB / 2
+        ));
+        // One page of each.
+        let single = [(16 * MIB, None), (8 * MIB, None)];
+        let pages = [(17 * MIB, PAGE_SIZE), (8 * MIB, PAGE_SIZE)];
+        assert!(are_pieces(&pages, &single, MIB, 2 * PAGE_SIZE));
     }
 
     #[test]

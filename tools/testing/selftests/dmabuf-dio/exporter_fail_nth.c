@@ -160,6 +160,7 @@ FIXTURE_TEARDOWN(fail_nth)
 	dio_buf_free(&self->buf);
 	close(self->memfd);
 	close(self->nth);
+	EXPECT_EQ(0, dio_knobs_restore());
 }
 
 /* All dma-bufs there are; the last line tells how many, and of what size. */

@@ -495,10 +495,11 @@ TEST(one_buffer_many_disks)
 	for (i = 0; dio_backings[i]; i++) {
 		ret = dio_src_open(&src[n], dio_backings[i], 0, 2 * step);
 		ASSERT_LE(0, ret);
-		n += !ret;
+		if (!dio_is_missing(ret))
+			n++;
 	}
 	if (n < 2)
-		SKIP(return, "fewer than two of DIO_EXT4 ... DIO_RAW_4K are set");
+		SKIP(return, "%s", dio_missing());
 
 	for (e = 0; e < ARRAY_SIZE(exporters); e++) {
 		if (!dio_ready(_metadata, dio_buf_alloc(&buf, exporters[e],
@@ -519,6 +520,7 @@ TEST(one_buffer_many_disks)
 	}
 	while (n--)
 		dio_src_close(&src[n]);
+	dio_tell_missing(_metadata);
 }
 
 /* A partition moves sectors on the way down, and ends before its disk. */

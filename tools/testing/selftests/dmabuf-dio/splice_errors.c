@@ -659,6 +659,7 @@ static int try_one(struct __test_metadata *_metadata,
 	ret = dio_src_open(&b.src, backing, 0, SIZE) ?:
 	      dio_buf_alloc(&b.buf, exporter, SIZE);
 	EXPECT_LE(0, ret);
+	dio_is_missing(ret);
 	if (ret) {
 		dio_src_close(&b.src);
 		return 0;
@@ -670,8 +671,10 @@ static int try_one(struct __test_metadata *_metadata,
 	dio_poison(&b.buf, 0, SIZE);
 
 	in_fd = (variant->file ?: direct)(&b);
-	if (in_fd == SKIPPED)
+	if (in_fd == SKIPPED) {
+		dio_is_missing(DIO_SKIP);
 		goto out;
+	}
 	EXPECT_LE(0, in_fd)
 		TH_LOG("cannot make the file: %s", strerror(-in_fd));
 	out_fd = (variant->buffer ?: same_dmabuf)(&b);
@@ -705,8 +708,9 @@ TEST_F(refusal, changes_nothing_or_copies)
 		if (!variant->only || variant->only == dio_backings[i])
 			tried += try_one(_metadata, variant, dio_backings[i],
 					 i % 2 ? &dio_udmabuf : &dio_heap);
-	if (!tried && !_metadata->exit_code)
+	if (!tried && !*dio_missing() && !_metadata->exit_code)
 		SKIP(return, "%s", dio_reason());
+	dio_tell_missing(_metadata);
 }
 
 /*
@@ -716,22 +720,20 @@ TEST_F(refusal, changes_nothing_or_copies)
 TEST(control)
 {
 	struct bench b = {};
-	int i, ret, tried = 0;
+	int i, ret;
 
 	if (!dio_ready(_metadata, dio_buf_alloc(&b.buf, &dio_heap, SIZE)))
 		return;
 	for (i = 0; dio_backings[i]; i++) {
 		ret = dio_src_open(&b.src, dio_backings[i], 0, SIZE);
 		ASSERT_LE(0, ret) TH_LOG("%s: %s", dio_backings[i]->name, strerror(-ret));
-		if (ret)
+		if (dio_is_missing(ret))
 			continue;
 		EXPECT_TRUE(dio_transfer(&b.src, 0, &b.buf, LEN, LEN));
 		dio_src_close(&b.src);
-		tried++;
 	}
 	dio_buf_free(&b.buf);
-	if (!tried)
-		SKIP(return, "%s", dio_reason());
+	dio_tell_missing(_metadata);
 }
 
 static bool booted_with(const char *option)
@@ -806,7 +808,7 @@ TEST(bounced)
 {
 	const struct dio_exporter *exporters[] = { &dio_heap, &dio_udmabuf };
 	const size_t size = 4 * DIO_MIB;	/* has blocks too large to bounce */
-	int i, e, ret, direct, tried = 0;
+	int i, e, ret, direct;
 	struct dio_buf buf;
 	struct dio_src src;
 
@@ -816,13 +818,14 @@ TEST(bounced)
 	for (i = 0; dio_backings[i]; i++) {
 		ret = dio_src_open(&src, dio_backings[i], 0, SIZE);
 		ASSERT_LE(0, ret) TH_LOG("%s: %s", dio_backings[i]->name, strerror(-ret));
-		if (ret)
+		if (dio_is_missing(ret))
 			continue;
 		direct = is_translated(&src);
 		EXPECT_LE(0, direct) TH_LOG("%s: %s", src.where, strerror(-direct));
 		for (e = 0; direct >= 0 && e < ARRAY_SIZE(exporters); e++) {
 			ret = dio_buf_alloc(&buf, exporters[e], size);
 			EXPECT_LE(0, ret) TH_LOG("%s: %s", exporters[e]->name, strerror(-ret));
+			dio_is_missing(ret);
 			if (ret)
 				continue;
 			bounce_one(_metadata, &src, &buf, direct);
@@ -830,12 +833,10 @@ TEST(bounced)
 				TH_LOG("%s from %s, %s", exporters[e]->name, src.where,
 				       direct ? "translated" : "not translated");
 			dio_buf_free(&buf);
-			tried++;
 		}
 		dio_src_close(&src);
 	}
-	if (!tried && !_metadata->exit_code)
-		SKIP(return, "%s", dio_reason());
+	dio_tell_missing(_metadata);
 }
 
 /* A file opened for direct I/O still goes into a pipe, and out of it again. */

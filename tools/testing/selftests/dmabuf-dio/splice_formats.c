@@ -81,7 +81,7 @@ static void new_data(struct dio_src *src, loff_t pos, struct dio_buf *buf, size_
  * has some in the metadata, and it fails with a warning. So no bios are merged;
  * 2 forbids that.
  */
-static int set_nomerges(const struct dio_src *src, int value)
+static int forbid_merges(const struct dio_src *src)
 {
 	char disk[DIO_NAME], pattern[DIO_NAME];
 	int number, namespace, ret = 0;
@@ -98,7 +98,7 @@ static int set_nomerges(const struct dio_src *src, int value)
 	if (glob(pattern, GLOB_BRACE, NULL, &found))
 		return -ENODEV;
 	for (i = 0; i < found.gl_pathc && !ret; i++)
-		ret = dio_write_file(found.gl_pathv[i], "%d", value);
+		ret = dio_knob(found.gl_pathv[i], "2");
 	globfree(&found);
 	return ret;
 }
@@ -127,12 +127,12 @@ FIXTURE_SETUP(splice_pi)
 	self->direct = dio_src_reopen(&self->src, O_RDWR | O_DIRECT);
 	ASSERT_LE(0, self->direct);
 	expect_word(_metadata, &self->src, "integrity/format", "T10-DIF-TYPE1-CRC");
-	ASSERT_EQ(0, set_nomerges(&self->src, 2));
+	ASSERT_EQ(0, forbid_merges(&self->src));
 }
 
 FIXTURE_TEARDOWN(splice_pi)
 {
-	EXPECT_EQ(0, set_nomerges(&self->src, 0));
+	EXPECT_EQ(0, dio_knobs_restore());
 	close(self->direct);
 	dio_buf_free(&self->buf);
 	dio_src_close(&self->src);
@@ -343,8 +343,24 @@ TEST_F(splice_zones, write_elsewhere)
 	EXPECT_EQ(-EIO, ret);
 	ASSERT_EQ(0, dio_count(self->buf.fd, &after));
 	EXPECT_EQ(before.dio_write + before.copy_write, after.dio_write + after.copy_write);
+}
+
+/* Whatever is returned: no zone has more than before, and other data stays. */
+TEST_F(splice_zones, elsewhere_is_not_written)
+{
+	unsigned char *got = aligned_alloc(DIO_ALIGNED, SIZE);
+	loff_t pos = 2 * ZONE + DIO_MIB;
+
+	ASSERT_NE(NULL, got);
+	dio_poison(&self->buf, 0, BUF_SIZE);
+	copy(self->buf.fd, 0, self->direct, pos, DIO_MIB);
+	fsync(self->direct);
 	EXPECT_EQ(2 * ZONE, write_pointer(&self->src, 2));
-	EXPECT_EQ(0, dio_src_ready(&self->src));
+	EXPECT_EQ(SIZE, write_pointer(&self->src, 1));
+	ASSERT_EQ(SIZE, pread(self->direct, got, SIZE, 0));
+	EXPECT_EQ(0, memcmp(got, self->src.oracle, SIZE));
+	EXPECT_TRUE(dio_is_poison(&self->buf, 0, BUF_SIZE));
+	free(got);
 }
 
 TEST_HARNESS_MAIN

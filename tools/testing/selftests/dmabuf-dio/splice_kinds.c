@@ -45,6 +45,7 @@ FIXTURE_VARIANT(copied)
 FIXTURE_VARIANT_ADD(copied, ext4_crypt) { ON(ext4_crypt, "file") };
 FIXTURE_VARIANT_ADD(copied, f2fs_crypt) { ON(f2fs_crypt, "file") };
 FIXTURE_VARIANT_ADD(copied, f2fs_compr) { ON(f2fs_compr, "file") };
+FIXTURE_VARIANT_ADD(copied, dax) { ON(dax, "file") };
 FIXTURE_VARIANT_ADD(copied, fuse) { ON(fuse, "file") };
 FIXTURE_VARIANT_ADD(copied, 9p) { ON(9p, "file") };
 FIXTURE_VARIANT_ADD(copied, ram) { ON(ram, "disk") };

@@ -217,6 +217,8 @@ FIXTURE_VARIANT_ADD(matrix, memfd_heap) { ON(memfd, heap) };
 FIXTURE_VARIANT_ADD(matrix, memfd_udmabuf) { ON(memfd, udmabuf) };
 FIXTURE_VARIANT_ADD(matrix, btrfs_heap) { ON(btrfs, heap) };
 FIXTURE_VARIANT_ADD(matrix, btrfs_udmabuf) { ON(btrfs, udmabuf) };
+FIXTURE_VARIANT_ADD(matrix, dax_heap) { ON(dax, heap) };
+FIXTURE_VARIANT_ADD(matrix, dax_udmabuf) { ON(dax, udmabuf) };
 FIXTURE_VARIANT_ADD(matrix, overlay_heap) { ON(overlay, heap) };
 FIXTURE_VARIANT_ADD(matrix, overlay_udmabuf) { ON(overlay, udmabuf) };
 FIXTURE_VARIANT_ADD(matrix, loop_heap) { ON(loop, heap) };

@@ -367,18 +367,11 @@ struct mover {
 	struct p2p *p;
 	pthread_t thread;
 	int rw;
-	bool forever;
-	atomic_bool stop, done;
-	atomic_int whole, failed;	/* so many calls */
-	ssize_t ret;			/* of the last */
-	bool good;			/* all did what they may */
+	bool until_on;		/* again, as long as there is no memory */
+	atomic_bool done;
+	atomic_int tries;
+	ssize_t ret;		/* of the last call */
 };
-
-/* All, a part, or nothing; the part is compared when the memory is there. */
-static bool may_return(struct mover *m)
-{
-	return m->ret == -ENODEV || (m->ret > 0 && m->ret <= m->p->len);
-}
 
 static void *move_all(void *arg)
 {
@@ -386,26 +379,32 @@ static void *move_all(void *arg)
 
 	do {
 		m->ret = move(m->p, &dio_call_splice, m->rw, 0, 0, m->p->len);
-		if (m->ret == m->p->len)
-			m->whole++;
-		else
-			m->failed++;
-		m->good &= may_return(m);
-	} while (m->forever && m->good && !m->stop);
+		m->tries++;
+	} while (m->until_on && m->ret == -ENODEV);
 	m->done = true;
 	return NULL;
 }
 
-static void start(struct __test_metadata *_metadata, struct mover *m,
-		  struct p2p *p, int rw)
+/* All, a part, or nothing; the part is compared when the memory is there. */
+static bool may_return(const struct mover *m)
+{
+	return m->ret == -ENODEV || (m->ret > 0 && m->ret <= m->p->len);
+}
+
+/* New data for the destination to get, and something else that it has. */
+static void prepare(struct p2p *p, int rw)
 {
 	if (rw == READ)
 		dio_poison(&p->buf, 0, p->len);
 	else
 		fill(p);
+}
+
+static void start(struct __test_metadata *_metadata, struct mover *m,
+		  struct p2p *p, int rw)
+{
 	m->p = p;
 	m->rw = rw;
-	m->good = true;
 	ASSERT_EQ(0, pthread_create(&m->thread, NULL, move_all, m));
 }
 
@@ -414,25 +413,15 @@ static bool may_have_moved(struct mover *m)
 {
 	size_t n = m->ret > 0 ? m->ret : 0;
 	struct p2p *p = m->p;
-	loff_t at;
 
 	if (m->rw == READ)
 		return dio_is_data(&p->buf, 0, &p->src, 0, n) &&
 		       dio_is_data_or(&p->buf, n, &p->src, n, p->len - n,
 				      DIO_MAY_POISON);
 
-	if (read_file(p) || memcmp(p->src.oracle, p->buf.map, n))
-		return false;
-	for (at = n; at < p->len; at += p->src.block)
-		if (memcmp(p->src.oracle + at, p->src.image + at,
-			   p->src.block) &&
-		    memcmp(p->src.oracle + at, p->buf.map + at, p->src.block)) {
-			dio_log("neither old nor new at %#llx of the file",
-				(long long)at);
-			return false;
-		}
-	memcpy(p->src.image, p->src.oracle, p->len);
-	return true;
+	memcpy(p->src.oracle, p->src.image, p->len);
+	memcpy(p->src.image, p->buf.map, p->len);
+	return dio_is_written(&p->src, 0, n, p->len);
 }
 
 static int turn_off(const struct p2p *p)
@@ -468,6 +457,7 @@ static void in_the_middle(struct __test_metadata *_metadata, struct p2p *p,
 		ASSERT_EQ(0, dio_cgroup_limit(&p->cg, "iops", rate));
 		begin = dio_disk_bytes(p->disk, rw);
 		m = (struct mover){ };
+		prepare(p, rw);
 		start(_metadata, &m, p, rw);
 		while (!m.done && dio_disk_bytes(p->disk, rw) == begin)
 			usleep(1000);
@@ -484,7 +474,7 @@ static void in_the_middle(struct __test_metadata *_metadata, struct p2p *p,
 	now = dio_disk_bytes(p->disk, rw);
 	ASSERT_EQ(0, dio_cgroup_limit(&p->cg, "iops", 0));
 	pthread_join(m.thread, NULL);
-	EXPECT_TRUE(m.good) TH_LOG("splice: %zd", m.ret);
+	EXPECT_TRUE(may_return(&m)) TH_LOG("splice: %zd", m.ret);
 	EXPECT_LT(begin, now);
 	if (take_back == turn_off) {
 		EXPECT_GT(p->len, now - begin);
@@ -519,29 +509,37 @@ TEST_F(p2p, reset_while_written)
 	in_the_middle(_metadata, &self->p, WRITE, reset);
 }
 
-/* At full speed, wherever it happens to be, again and again. */
+/*
+ * At full speed, wherever it happens to be, again and again: until so many have
+ * begun, and not moved all. The memory is turned off in about the time that a transfer takes.
+ */
 static void many_times(struct __test_metadata *_metadata, struct p2p *p, int rw)
 {
-	struct mover m = { .forever = true };
-	int i, whole, failed;
+	long window = 10000;	/* us */
+	int round, broken = 0;
+	long long begin;
+	struct mover m;
 
-	start(_metadata, &m, p, rw);
-	for (i = 0; i < TOGGLES && !m.done; i++) {
-		whole = m.whole;
-		while (m.whole == whole && !m.done)
-			usleep(1000);
-		usleep(dio_random() % 20000);
+	for (round = 0; broken < TOGGLES && round < DIO_LOOKS; round++) {
+		m = (struct mover){ };
+		prepare(p, rw);
+		begin = dio_disk_bytes(p->disk, rw);
+		start(_metadata, &m, p, rw);
+		usleep(dio_random() % window);
 		ASSERT_EQ(0, turn_off(p));
-		failed = m.failed;
-		while (m.failed == failed && !m.done)
-			usleep(1000);
+		pthread_join(m.thread, NULL);
 		ASSERT_EQ(0, turn_on(p));
+
+		EXPECT_TRUE(may_return(&m)) TH_LOG("splice: %zd", m.ret);
+		EXPECT_TRUE(may_have_moved(&m));
+		/* Not before the disk had something of it. */
+		broken += m.ret != p->len && dio_disk_bytes(p->disk, rw) != begin;
+		window = m.ret != p->len ? window * 5 / 4 : window * 3 / 4 + 1;
+		if (window > 500000)
+			window = 500000;
 	}
-	m.stop = true;
-	pthread_join(m.thread, NULL);
-	EXPECT_TRUE(m.good) TH_LOG("splice: %zd", m.ret);
-	EXPECT_EQ(TOGGLES, i);
-	EXPECT_TRUE(may_have_moved(&m));
+	EXPECT_EQ(TOGGLES, broken);
+	EXPECT_TRUE(moves(p, &dio_call_splice, rw, 0, 0, p->len));
 }
 
 TEST_F(p2p, off_many_times_while_read)
@@ -552,6 +550,37 @@ TEST_F(p2p, off_many_times_while_read)
 TEST_F(p2p, off_many_times_while_written)
 {
 	many_times(_metadata, &self->p, WRITE);
+}
+
+/* It is tried all the time, and works as soon as the memory is there. */
+static void on_while_tried(struct __test_metadata *_metadata, struct p2p *p, int rw)
+{
+	struct mover m;
+	int i;
+
+	for (i = 0; i < TOGGLES; i++) {
+		m = (struct mover){ .until_on = true };
+		prepare(p, rw);
+		ASSERT_EQ(0, turn_off(p));
+		start(_metadata, &m, p, rw);
+		while (m.tries < 1 + i % 4 && !m.done)
+			;
+		ASSERT_EQ(0, turn_on(p));
+		pthread_join(m.thread, NULL);
+		EXPECT_LT(1, m.tries);
+		EXPECT_EQ(p->len, m.ret);
+		EXPECT_TRUE(may_have_moved(&m));
+	}
+}
+
+TEST_F(p2p, on_while_read)
+{
+	on_while_tried(_metadata, &self->p, READ);
+}
+
+TEST_F(p2p, on_while_written)
+{
+	on_while_tried(_metadata, &self->p, WRITE);
 }
 
 static atomic_bool is_off;
@@ -573,52 +602,106 @@ static bool is_waiting(struct p2p *p, struct mover *m, long long begin)
 	       dio_disk_bytes(p->disk, READ) == begin;
 }
 
-/* As the use of the disk is limited, for which nobody else waits. */
-TEST_F(p2p, off_while_limited)
+/* As the use of the disk is limited, for minutes: not for ever, should a test hang. */
+static void wait_for_limit(struct __test_metadata *_metadata, struct p2p *p,
+			   struct mover *m, long long *begin)
 {
-	struct p2p *p = &self->p;
-	struct mover m = { };
 	unsigned long rate;
-	pthread_t thread;
-	long long begin;
-	int i;
 
-	if (!dio_ready(_metadata, dio_cgroup_make(&p->cg, p->disk)))
-		return;
 	ASSERT_EQ(0, ioctl(p->buf.fd, DMA_BUF_SET_NAME, NAME));
 	ASSERT_LE(0, dio_attached(NAME)) TH_LOG("no " DIO_BUFINFO);
 	ASSERT_EQ(0, dio_cgroup_enter(&p->cg));
 	/* A disk with several paths has to be asked before it is mapped for. */
 	for (rate = 2 * p->len; rate > p->len / 64; rate /= 4) {
 		ASSERT_EQ(0, dio_cgroup_limit(&p->cg, "bps", rate));
-		begin = dio_disk_bytes(p->disk, READ);
-		m = (struct mover){ };
-		start(_metadata, &m, p, READ);
-		while (!dio_attached(NAME) && !m.done)
+		*begin = dio_disk_bytes(p->disk, READ);
+		*m = (struct mover){ };
+		prepare(p, READ);
+		start(_metadata, m, p, READ);
+		while (!dio_attached(NAME) && !m->done)
 			usleep(1000);
-		/* For minutes: not for ever, should a test hang. */
 		ASSERT_EQ(0, dio_cgroup_limit(&p->cg, "bps", p->len / 128));
-		if (is_waiting(p, &m, begin))
-			break;
+		if (is_waiting(p, m, *begin))
+			return;
 		ASSERT_EQ(0, dio_cgroup_limit(&p->cg, "bps", 0));
-		pthread_join(m.thread, NULL);
+		pthread_join(m->thread, NULL);
 	}
 	ASSERT_LT(p->len / 64, rate)
 		TH_LOG("a transfer ends before anybody can look at it");
+}
 
+static void end_limit(struct __test_metadata *_metadata, struct p2p *p,
+		      struct mover *m, pthread_t thread)
+{
+	ASSERT_EQ(0, dio_cgroup_limit(&p->cg, "bps", 0));
+	pthread_join(thread, NULL);
+	pthread_join(m->thread, NULL);
+	EXPECT_TRUE(is_off);
+}
+
+/* Whoever turns the memory off does not wait for the limit. */
+TEST_F(p2p, off_while_limited)
+{
+	struct p2p *p = &self->p;
+	struct mover m = { };
+	pthread_t thread;
+	long long begin;
+	bool waits;
+	int i;
+
+	if (!dio_ready(_metadata, dio_cgroup_make(&p->cg, p->disk)))
+		return;
+	wait_for_limit(_metadata, p, &m, &begin);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, turn_off_thread, p));
 	for (i = 0; i < PATIENCE * 100 && !is_off; i++)
 		usleep(10000);
-	EXPECT_TRUE(is_off)
+	waits = !is_off;
+	end_limit(_metadata, p, &m, thread);
+	EXPECT_FALSE(waits)
 		TH_LOG("waits for a limit of the disk");
+}
 
-	ASSERT_EQ(0, dio_cgroup_limit(&p->cg, "bps", 0));
-	pthread_join(thread, NULL);
-	pthread_join(m.thread, NULL);
+/*
+ * Another disk, which is not limited, gets a block of the buffer as long as the
+ * memory is there: so it tells when that is being turned off.
+ */
+static void wait_for_revocation(struct __test_metadata *_metadata, struct p2p *p)
+{
+	const struct dio_backing *backing = p->src.backing->is_fs ? &dio_raw : &dio_ext4;
+	struct dio_src other;
+	ssize_t ret;
+	int fd;
+
+	ASSERT_EQ(0, dio_src_open(&other, backing, 0, DIO_ALIGNED));
+	fd = dio_src_reopen(&other, O_WRONLY | O_DIRECT);
+	ASSERT_LE(0, fd);
+	do {
+		ret = dio_splice(p->buf.fd, 0, fd, 0, DIO_ALIGNED);
+	} while (ret == DIO_ALIGNED);
+	EXPECT_EQ(-ENODEV, ret);
+	close(fd);
+	dio_src_close(&other);
+}
+
+/* The transfer ends without having moved anything, even if the limit is lifted. */
+TEST_F(p2p, off_then_unlimited)
+{
+	struct p2p *p = &self->p;
+	struct mover m = { };
+	pthread_t thread;
+	long long begin;
+
+	if (!dio_ready(_metadata, dio_cgroup_make(&p->cg, p->disk)))
+		return;
+	wait_for_limit(_metadata, p, &m, &begin);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, turn_off_thread, p));
+	wait_for_revocation(_metadata, p);
+	end_limit(_metadata, p, &m, thread);
 	EXPECT_EQ(-ENODEV, m.ret);
 	EXPECT_EQ(begin, dio_disk_bytes(p->disk, READ));
 	ASSERT_EQ(0, turn_on(p));
 	EXPECT_TRUE(dio_is_poison(&p->buf, 0, p->len));
+	EXPECT_TRUE(moves(p, &dio_call_splice, READ, 0, 0, p->len));
 }
 
 TEST_HARNESS_MAIN

@@ -2,8 +2,8 @@
 /*
  * The disk goes away: pulled (PCI remove), taken from its driver (unbind), or
  * only reset; with nothing going on, and with transfers in flight. What was
- * loaded before stays loaded, nothing hangs, and the same buffer can be loaded
- * from the disk when it is back.
+ * loaded before stays loaded, what the disk was said to have it has when it is
+ * back, nothing hangs, and the same buffer can be used with it again.
  *
  * DIO_VICTIM names an NVMe disk that can be spared, with nothing mounted on it.
  */
@@ -19,6 +19,7 @@
 #define THREADS		3
 #define LEN		(2 * DIO_MIB)
 #define PART		(LEN + DIO_GUARD)
+#define SIZE		(THREADS * LEN)
 #define ENDLESS		1000000
 
 static const struct dio_backing victim = { .name = "victim", .env = "DIO_VICTIM" };
@@ -77,18 +78,31 @@ FIXTURE(splice_removal)
 {
 	struct dio_src src;
 	struct dio_buf buf;
+	struct dio_move move;
 	struct slot slot;
 };
 
 FIXTURE_VARIANT(splice_removal)
 {
 	const struct dio_exporter *exporter;
+	int rw;
 	bool unbind;
 };
 
 FIXTURE_VARIANT_ADD(splice_removal, remove_heap) { .exporter = &dio_heap };
 FIXTURE_VARIANT_ADD(splice_removal, remove_udmabuf) { .exporter = &dio_udmabuf };
 FIXTURE_VARIANT_ADD(splice_removal, unbind_heap) { .exporter = &dio_heap, .unbind = true };
+FIXTURE_VARIANT_ADD(splice_removal, remove_heap_write) {
+	.exporter = &dio_heap, .rw = DIO_WRITE,
+};
+
+FIXTURE_VARIANT_ADD(splice_removal, remove_udmabuf_write) {
+	.exporter = &dio_udmabuf, .rw = DIO_WRITE,
+};
+
+FIXTURE_VARIANT_ADD(splice_removal, unbind_heap_write) {
+	.exporter = &dio_heap, .rw = DIO_WRITE, .unbind = true,
+};
 
 static int take_away(struct slot *slot)
 {
@@ -134,87 +148,123 @@ static void __attribute__((constructor)) find_victim(void)
 		*slot_of_victim = 0;
 }
 
-/* The disk, and a buffer with a part for each thread. */
+/* The disk, and a buffer, with a part of both for each thread. */
 static int open_victim(struct dio_src *src, struct dio_buf *buf,
-		       const struct dio_exporter *exporter)
+		       const struct dio_exporter *exporter, struct dio_move *move,
+		       int rw)
 {
 	if (!*slot_of_victim)
 		return dio_skip("no NVMe disk on PCI in %s", victim.env);
 	return wait_for_disk(slot_of_victim) ?:
-	       dio_src_open(src, &victim, 0, LEN) ?:
-	       dio_buf_alloc(buf, exporter, THREADS * PART);
+	       dio_src_open(src, &victim, 0, SIZE) ?:
+	       dio_buf_alloc(buf, exporter, THREADS * PART) ?:
+	       dio_move_open(move, rw, src, buf, LEN, DIO_GUARD, LEN);
 }
 
 FIXTURE_SETUP(splice_removal)
 {
 	snprintf(self->slot.pci, sizeof(self->slot.pci), "%s", slot_of_victim);
 	self->slot.unbind = variant->unbind;
-	dio_ready(_metadata, open_victim(&self->src, &self->buf,
-					 variant->exporter));
+	dio_ready(_metadata, open_victim(&self->src, &self->buf, variant->exporter,
+					 &self->move, variant->rw));
 }
 
 FIXTURE_TEARDOWN(splice_removal)
 {
+	dio_move_close(&self->move);
 	dio_buf_free(&self->buf);
 	dio_src_close(&self->src);
 	EXPECT_EQ(0, bring_back(&self->slot));
 }
 
-/* The disk is back: the buffer that knew it takes its data again. */
-static void load_again(struct __test_metadata *_metadata, struct slot *slot,
-		       struct dio_buf *buf)
+static void expect_all(struct __test_metadata *_metadata, struct dio_move *m)
 {
-	struct dio_src src;
-
-	ASSERT_EQ(0, bring_back(slot));
-	ASSERT_EQ(0, dio_src_open(&src, &victim, 0, LEN));
-	EXPECT_TRUE(dio_transfer(&src, 0, buf, DIO_GUARD, LEN));
-	dio_src_close(&src);
+	dio_move_prepare(m);
+	EXPECT_EQ(LEN, dio_move(m));
+	EXPECT_TRUE(dio_move_check(m, LEN, LEN));
 }
 
-/* An error, or the end of a disk whose size is 0 now. */
-static bool is_gone(ssize_t ret)
+/* It may have another name, and what was open is of no use. */
+static void disk_is_back(struct __test_metadata *_metadata, struct slot *slot,
+			 struct dio_move *m)
 {
-	return !ret || ret == -EIO || ret == -ENODEV || ret == -ENXIO;
+	struct dio_move was = *m;
+
+	ASSERT_EQ(0, bring_back(slot));
+	dio_move_close(m);
+	ASSERT_EQ(0, dio_src_again(was.src));
+	ASSERT_EQ(0, dio_move_open(m, was.rw, was.src, was.buf, was.pos, was.off, was.len));
+}
+
+/*
+ * An error; or the end of a disk whose size is 0 now, which a read tells by 0, and
+ * a write by ENOSPC.
+ */
+static bool is_gone(ssize_t ret, int rw)
+{
+	return ret == (rw == DIO_WRITE ? -ENOSPC : 0) || ret == -EIO ||
+	       ret == -ENODEV || ret == -ENXIO;
 }
 
 TEST_F(splice_removal, idle)
 {
-	size_t at = LEN + 2 * DIO_GUARD;
+	struct dio_move *m = &self->move;
 	struct dio_src other;
 	ssize_t ret, want;
+	void *mem;
 
-	ASSERT_TRUE(dio_transfer(&self->src, 0, &self->buf, DIO_GUARD, LEN));
-	dio_poison(&self->buf, at, LEN);
+	expect_all(_metadata, m);
+	dio_move_prepare(m);
 	ASSERT_EQ(0, take_away(&self->slot));
 
-	/* As read(2). */
-	want = pread(self->src.fd, self->src.image, LEN, 0) < 0 ? -errno : 0;
-	ret = dio_splice(self->src.fd, 0, self->buf.fd, at, LEN);
+	/* As read(2) and write(2). */
+	mem = aligned_alloc(DIO_ALIGNED, LEN);
+	ASSERT_NE(NULL, mem);
+	if (variant->rw == DIO_WRITE)
+		want = pwrite(m->out, mem, LEN, m->pos);
+	else
+		want = pread(self->src.fd, mem, LEN, m->pos);
+	if (want < 0)
+		want = -errno;
+	free(mem);
+	ret = dio_move(m);
 	EXPECT_EQ(want, ret);
-	EXPECT_TRUE(is_gone(ret)) TH_LOG("splice: %zd", ret);
-	EXPECT_TRUE(dio_is_poison(&self->buf, at, LEN));
-	EXPECT_TRUE(dio_is_data(&self->buf, DIO_GUARD, &self->src, 0, LEN));
+	EXPECT_TRUE(is_gone(ret, variant->rw)) TH_LOG("splice: %zd", ret);
+	EXPECT_TRUE(dio_is_poison(&self->buf, 0, m->off));
+	EXPECT_TRUE(variant->rw == DIO_WRITE ?
+		    dio_is_image(&self->buf, m->off, &self->src, m->pos, LEN) :
+		    dio_is_poison(&self->buf, m->off, LEN));
 
 	/* Losing one disk is no reason to lose the others. */
 	ret = dio_src_open(&other, &dio_ext4, 0, LEN);
 	EXPECT_LE(0, ret) TH_LOG("%s", strerror(-ret));
-	if (!ret) {
-		EXPECT_TRUE(dio_transfer(&other, 0, &self->buf, at, LEN));
+	if (!dio_is_missing(ret)) {
+		EXPECT_TRUE(dio_transfer(&other, 0, &self->buf, LEN + 2 * DIO_GUARD, LEN));
 		dio_src_close(&other);
 	}
-	load_again(_metadata, &self->slot, &self->buf);
+	disk_is_back(_metadata, &self->slot, m);
+	EXPECT_TRUE(dio_is_written(&self->src, m->pos, 0, 0));
+	expect_all(_metadata, m);
+	dio_tell_missing(_metadata);
 }
 
 /* The buffer that knew the disk goes after the disk, but before it is back. */
 TEST_F(splice_removal, buffer_freed_later)
 {
-	ASSERT_TRUE(dio_transfer(&self->src, 0, &self->buf, DIO_GUARD, LEN));
+	struct dio_move *m = &self->move;
+
+	dio_move_prepare(m);
+	ASSERT_EQ(LEN, dio_move(m));
 	ASSERT_EQ(0, take_away(&self->slot));
-	EXPECT_TRUE(dio_is_data(&self->buf, DIO_GUARD, &self->src, 0, LEN));
+	EXPECT_TRUE(variant->rw == DIO_WRITE ?
+		    dio_is_image(&self->buf, m->off, &self->src, m->pos, LEN) :
+		    dio_is_data(&self->buf, m->off, &self->src, m->pos, LEN));
 	dio_buf_free(&self->buf);
 	ASSERT_EQ(0, dio_buf_alloc(&self->buf, variant->exporter, THREADS * PART));
-	load_again(_metadata, &self->slot, &self->buf);
+	disk_is_back(_metadata, &self->slot, m);
+	if (variant->rw == DIO_WRITE)
+		EXPECT_TRUE(dio_is_written(&self->src, m->pos, LEN, LEN));
+	expect_all(_metadata, m);
 }
 
 /* Each of them has moved its data @rounds times more, or has ended. */
@@ -227,21 +277,24 @@ static bool all_go_on(const struct dio_worker *worker, int rounds)
 		was[i] = worker[i].done;
 	for (i = 0; i < THREADS; i++)
 		good &= dio_wait_for(worker[i].done >= was[i] + rounds ||
-				     (worker[i].last && worker[i].last != LEN));
+				     worker[i].ended);
 	return good;
 }
 
-static void start_all(struct __test_metadata *_metadata,
-		      const struct dio_src *src, struct dio_buf *buf,
+static void start_all(struct __test_metadata *_metadata, const struct dio_move *m,
 		      struct dio_worker *worker)
 {
 	int i;
 
-	dio_poison(buf, 0, THREADS * PART);
+	dio_poison(m->buf, 0, THREADS * PART);
 	for (i = 0; i < THREADS; i++) {
 		worker[i] = (struct dio_worker){
-			.src = src,
-			.buf = buf,
+			.src = m->src,
+			.buf = m->buf,
+			.reads = m->rw == DIO_READ,
+			.writes = m->rw == DIO_WRITE,
+			.out = m->out,
+			.file_off = i * LEN,
 			.off = i * PART,
 			.len = LEN,
 			.rounds = ENDLESS,
@@ -251,29 +304,47 @@ static void start_all(struct __test_metadata *_metadata,
 	EXPECT_TRUE(all_go_on(worker, 2));
 }
 
+static void join_all(struct __test_metadata *_metadata, struct dio_worker *worker)
+{
+	int i;
+
+	for (i = 0; i < THREADS; i++) {
+		dio_worker_join(&worker[i]);
+		EXPECT_TRUE(worker[i].good);
+		EXPECT_TRUE(dio_is_poison(worker[i].buf, worker[i].off + LEN,
+					  DIO_GUARD));
+	}
+}
+
 TEST_F(splice_removal, in_flight)
 {
-	struct dio_worker worker[THREADS];
-	int i, round;
+	struct dio_worker worker[THREADS], *w;
+	struct dio_move *m = &self->move;
+	int round;
 
 	for (round = 0; round < 2; round++) {
-		start_all(_metadata, &self->src, &self->buf, worker);
+		start_all(_metadata, m, worker);
 		usleep(dio_random() % 50000);
 		ASSERT_EQ(0, take_away(&self->slot));
-		for (i = 0; i < THREADS; i++) {
-			dio_worker_join(&worker[i]);
-			EXPECT_TRUE(worker[i].good);
-			EXPECT_LT(0, worker[i].done);
+		join_all(_metadata, worker);
+		disk_is_back(_metadata, &self->slot, m);
+		for (w = worker; w < worker + THREADS; w++) {
+			EXPECT_LT(0, w->done);
+			ASSERT_NE(NULL, w->failed);
 			/* The last of them may have got a part. */
-			EXPECT_TRUE(worker[i].last > 0 ||
-				    is_gone(worker[i].last))
-				TH_LOG("splice: %zd", worker[i].last);
-			EXPECT_TRUE(dio_is_poison(&self->buf, i * PART + LEN,
-						  DIO_GUARD));
+			EXPECT_TRUE(w->last > 0 ||
+				    is_gone(w->last, !strcmp(w->failed, "pread") ?
+						     DIO_READ : variant->rw))
+				TH_LOG("%s: %zd", w->failed, w->last);
+			if (w->writes)
+				EXPECT_TRUE(dio_worker_is_written(w))
+					TH_LOG("%s: %zd, %zu bytes written", w->failed,
+					       w->last, w->written);
 		}
-		load_again(_metadata, &self->slot, &self->buf);
-		dio_src_close(&self->src);
-		ASSERT_EQ(0, dio_src_open(&self->src, &victim, 0, LEN));
+		/* What is there now is what the next round begins with. */
+		ASSERT_EQ(0, dio_src_read(&self->src, self->src.oracle));
+		memcpy(self->src.image, self->src.oracle, SIZE);
+		expect_all(_metadata, m);
 	}
 }
 
@@ -283,29 +354,34 @@ FIXTURE(splice_reset)
 {
 	struct dio_src src;
 	struct dio_buf buf;
+	struct dio_move move;
 };
 
 FIXTURE_VARIANT(splice_reset)
 {
 	const struct dio_exporter *exporter;
+	int rw;
 };
 
 FIXTURE_VARIANT_ADD(splice_reset, heap) { .exporter = &dio_heap };
 FIXTURE_VARIANT_ADD(splice_reset, udmabuf) { .exporter = &dio_udmabuf };
+FIXTURE_VARIANT_ADD(splice_reset, heap_write) { .exporter = &dio_heap, .rw = DIO_WRITE };
+FIXTURE_VARIANT_ADD(splice_reset, udmabuf_write) { .exporter = &dio_udmabuf, .rw = DIO_WRITE };
 
 FIXTURE_SETUP(splice_reset)
 {
-	dio_ready(_metadata, open_victim(&self->src, &self->buf,
-					 variant->exporter));
+	dio_ready(_metadata, open_victim(&self->src, &self->buf, variant->exporter,
+					 &self->move, variant->rw));
 }
 
 FIXTURE_TEARDOWN(splice_reset)
 {
+	dio_move_close(&self->move);
 	dio_buf_free(&self->buf);
 	dio_src_close(&self->src);
 }
 
-/* A reset is none of the reader's business: it takes longer, that is all. */
+/* A reset is none of the caller's business: it takes longer, that is all. */
 TEST_F(splice_reset, in_flight)
 {
 	char ctrl[PATH_MAX], path[PATH_MAX + 32];
@@ -314,18 +390,19 @@ TEST_F(splice_reset, in_flight)
 
 	ASSERT_EQ(0, dio_controller(strrchr(getenv(victim.env), '/') + 1, ctrl));
 	snprintf(path, sizeof(path), "%s/reset_controller", ctrl);
-	start_all(_metadata, &self->src, &self->buf, worker);
+	start_all(_metadata, &self->move, worker);
 	for (i = 0; i < 3; i++) {
 		EXPECT_EQ(0, dio_write_file(path, "1"));
 		EXPECT_TRUE(all_go_on(worker, 2));
 	}
 	for (i = 0; i < THREADS; i++)
 		worker[i].rounds = 0;
+	join_all(_metadata, worker);
 	for (i = 0; i < THREADS; i++) {
-		dio_worker_join(&worker[i]);
-		EXPECT_EQ(LEN, worker[i].last) TH_LOG("splice: %zd", worker[i].last);
-		EXPECT_TRUE(worker[i].good);
-		EXPECT_TRUE(dio_is_poison(&self->buf, i * PART + LEN, DIO_GUARD));
+		EXPECT_EQ(NULL, worker[i].failed)
+			TH_LOG("%s: %zd", worker[i].failed, worker[i].last);
+		if (worker[i].writes)
+			EXPECT_TRUE(dio_worker_is_written(&worker[i]));
 	}
 }
 

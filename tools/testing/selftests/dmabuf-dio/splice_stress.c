@@ -156,7 +156,7 @@ static int faults_set(const char *kind, const char *what, const char *value)
 	char path[128];
 
 	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", kind, what);
-	return dio_write_file(path, "%s", value);
+	return dio_knob(path, "%s", value);
 }
 
 static void faults_off(void)
@@ -193,7 +193,7 @@ static int faults_on(int fd)
 		return ret ?: -errno;
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/make-it-fail",
 		 major(st.st_dev), minor(st.st_dev));
-	return dio_write_file(path, "1");
+	return dio_knob(path, "1");
 }
 
 /* From here on this thread, and the workers it starts, may fail; or not. */
@@ -656,6 +656,7 @@ static int set_up(void)
 		ret = dio_place_ready(places[i]);
 		if (ret < 0)
 			return ret;
+		/* Told when all is set up. */
 		if (ret)
 			continue;
 		f = &files[nr_files++];
@@ -857,24 +858,32 @@ int main(int argc, char **argv)
 	}
 	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : dio_random() % 1000000;
 	ksft_print_header();
-	ksft_set_plan(ARRAY_SIZE(phases));
+	ksft_set_plan(ARRAY_SIZE(places) + ARRAY_SIZE(phases));
 	ksft_print_msg("seed %llu\n", seed);
 	sigaction(SIGUSR1, &action, NULL);
 	dio_places_make();
 	ret = set_up();
+	dio_is_missing(ret);
 	if (!ret && faults) {
 		sync();
 		ret = faults_on(files[0].plain);
 	}
 	if (ret < 0)
 		ksft_exit_fail_msg("cannot set up: %s\n", strerror(-ret));
+	/* A place that is missing is not tested: others do not stand for it. */
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
+		if (dio_place_ready(places[i]))
+			ksft_test_result_skip("on %s: %s\n", places[i]->name, dio_reason());
+		else
+			ksft_test_result_pass("on %s\n", places[i]->name);
+	}
 	for (i = 0; i < ARRAY_SIZE(phases); i++) {
 		what = phases[i].what;
 		/* A signal needs a page of the stack, and kills when a child shares that. */
 		if (faults && what & CLOSERS)
 			what &= ~SIGNALS;
 		if (ret)
-			ksft_test_result_skip("%s: %s\n", phases[i].name, dio_reason());
+			ksft_test_result_skip("%s: %s\n", phases[i].name, dio_missing());
 		else
 			phase(phases[i].name, what, transfers);
 	}

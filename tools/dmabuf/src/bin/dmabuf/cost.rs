@@ -35,6 +35,7 @@ pub struct Args {
 
 const SIZE: u64 = 32 << 20;
 const BLOCK: u64 = 4096;
+const ONE_CPU: &str = "this wants a machine with one CPU";
 const POISON: u8 = 0xa5;
 
 /// The least of so many rounds counts, as what disturbs only adds.
@@ -48,9 +49,7 @@ pub fn run(args: &Args) -> Result<()> {
     if dmabuf::file_size(&direct)? != SIZE {
         return Err(format!("{}: its size is not {SIZE}", args.file.display()).into());
     }
-    if !clock_counts_instructions() {
-        eprintln!("dmabuf: the clock counts nanoseconds, not instructions");
-    }
+    ready()?;
     let mut data = vec![0; SIZE as usize];
     ways::read(&plain, 0, &mut data)?;
     let bench = Bench {
@@ -75,6 +74,24 @@ pub fn run(args: &Args) -> Result<()> {
             let small = Exporter::new(name, BLOCK)?;
             put(name, "make-4k", least(64, || small.make().map(drop))?)?;
         }
+    }
+    Ok(())
+}
+
+/// What would end it after minutes is told at once.
+fn ready() -> Result<()> {
+    // Tracing and buffers are root's, too.
+    let knob = "/proc/sys/vm/drop_caches";
+    if let Err(error) = File::options().write(true).open(knob) {
+        return Err(format!("{knob}: {error}; run it as root").into());
+    }
+    Idler::start().ok_or(ONE_CPU)?;
+    if !clock_counts_instructions() {
+        return Err(
+            "the clock counts nanoseconds, not instructions: use './lab cost', \
+                    or QEMU with '-icount shift=0,sleep=off'"
+                .into(),
+        );
     }
     Ok(())
 }
@@ -239,7 +256,7 @@ impl Bench {
         put(exporter.name, "load-again", again)?;
 
         // Not before: it is a thread of this process, and its time counts.
-        let idler = Idler::start().ok_or("this wants a machine with one CPU")?;
+        let idler = Idler::start().ok_or(ONE_CPU)?;
         let buf = &mut buffers[best];
         for _ in 0..ROUNDS {
             let busy = idler

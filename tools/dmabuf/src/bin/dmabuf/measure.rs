@@ -25,7 +25,8 @@ fn clock(clock: libc::clockid_t) -> Duration {
         tv_nsec: 0,
     };
     // SAFETY: the kernel fills the structure, or leaves it alone.
-    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    let ret = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    assert_eq!(ret, 0, "clock_gettime({clock}) fails");
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 

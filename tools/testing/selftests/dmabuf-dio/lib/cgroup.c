@@ -20,12 +20,11 @@ static int write_group(const struct dio_cgroup *cg, const char *file,
 	return dio_write_file(path, "%s", text);
 }
 
-int dio_cgroup_make(struct dio_cgroup *cg, const char *disk)
+static int make(struct dio_cgroup *cg, const char *disk)
 {
 	char path[128];
 	FILE *f;
 
-	*cg = (struct dio_cgroup){ };
 	snprintf(path, sizeof(path), "/sys/class/block/%s/dev", disk);
 	f = fopen(path, "r");
 	if (!f)
@@ -52,6 +51,17 @@ int dio_cgroup_make(struct dio_cgroup *cg, const char *disk)
 	}
 	snprintf(path, sizeof(path), "%s/%s/io.max", cg->root, cg->name);
 	return access(path, W_OK) ? dio_skip("no io.max in this kernel") : 0;
+}
+
+int dio_cgroup_make(struct dio_cgroup *cg, const char *disk)
+{
+	int ret;
+
+	*cg = (struct dio_cgroup){ };
+	ret = make(cg, disk);
+	if (ret)
+		dio_cgroup_free(cg);
+	return ret;
 }
 
 void dio_cgroup_free(struct dio_cgroup *cg)

@@ -44,6 +44,20 @@ int dio_skip(const char *fmt, ...)
 	return DIO_SKIP;
 }
 
+static char first_missing[sizeof(reason)];
+
+bool dio_is_missing(int ret)
+{
+	if (ret == DIO_SKIP && !*first_missing)
+		strcpy(first_missing, reason);
+	return ret == DIO_SKIP;
+}
+
+const char *dio_missing(void)
+{
+	return first_missing;
+}
+
 /* stderr: the harness ends its children without flushing stdout. */
 void dio_log(const char *fmt, ...)
 {
@@ -143,95 +157,144 @@ void dio_fill(struct dio_buf *buf, size_t off, const void *data, size_t len)
 		abort();
 }
 
-static size_t first_difference(const unsigned char *a, const unsigned char *b,
-			       size_t len)
+/* What a wrong word is. */
+enum kind { ZEROS, POISON, OURS, OLD, OTHERS, UNKNOWN, KINDS };
+
+static const char * const kinds[KINDS] = {
+	[ZEROS]		= "zeros",
+	[POISON]	= "the poison of the buffer",
+	[OURS]		= "the file's bytes",
+	[OLD]		= "the file's bytes before the last write",
+	[OTHERS]	= "another file's bytes",
+	[UNKNOWN]	= "what no test has written",
+};
+
+static enum kind kind_of_word(const unsigned char *at, const struct dio_src *src,
+			      __u64 *pos)
 {
-	size_t i;
+	__u64 word, plain, seed;
 
-	for (i = 0; i < len && a[i] == b[i]; i++)
-		;
-	return i;
-}
-
-/* Say where the word around buffer offset @off belongs. */
-static void describe(const struct dio_buf *buf, size_t off,
-		     const struct dio_src *src)
-{
-	__u64 word, plain, pos;
-	unsigned int seed;
-
-	off -= off % WORD;
-	memcpy(&word, buf->map + off, WORD);
+	memcpy(&word, at, WORD);
 	plain = unmix(word);
 	seed = plain >> SEED_SHIFT;
-	pos = (plain & ((1ULL << SEED_SHIFT) - 1)) * WORD;
+	*pos = (plain & ((1ULL << SEED_SHIFT) - 1)) * WORD;
 
 	if (!word)
-		dio_log("  buffer offset %#zx holds zeros", off);
-	else if (seed == POISON_SEED && pos < POISON_PERIOD)
-		dio_log("  buffer offset %#zx holds the poison of %#llx (modulo %#lx)",
-			off, (unsigned long long)pos, POISON_PERIOD);
-	else if (src && seed == src->seed)
-		dio_log("  buffer offset %#zx holds the file's bytes of %#llx",
-			off, (unsigned long long)pos);
-	else
-		dio_log("  buffer offset %#zx holds %#llx, which is %s",
-			off, (unsigned long long)word,
-			src ? "neither the file's nor poison" : "no poison");
+		return ZEROS;
+	if (seed == POISON_SEED && *pos < POISON_PERIOD)
+		return POISON;
+	if (src && seed == src->seed)
+		return OURS;
+	if (src && src->old_seed && seed == src->old_seed)
+		return OLD;
+	/* No file is that large by accident. */
+	return *pos < 64 * DIO_GIB ? OTHERS : UNKNOWN;
 }
 
-/* Only for reporting: the extent of the damage is half of the diagnosis. */
-static size_t count_differences(const unsigned char *a, const unsigned char *b,
-				size_t len)
+/*
+ * Of the byte at @i: words begin where offsets in the file do, or where those in
+ * the buffer do, which is @skew bytes before.
+ */
+static enum kind kind_of(const unsigned char *got, size_t len, size_t i, size_t skew,
+			 const struct dio_src *src, __u64 *pos)
 {
-	size_t i, bad = 0;
+	const size_t starts[] = { i - i % WORD, i - (i + skew) % WORD };
+	enum kind kind = UNKNOWN;
+	size_t n;
 
-	for (i = 0; i < len; i++)
-		bad += a[i] != b[i];
-	return bad;
+	for (n = 0; n < ARRAY_SIZE(starts) && kind == UNKNOWN; n++)
+		if (starts[n] <= i && starts[n] + WORD <= len)
+			kind = kind_of_word(got + starts[n], src, pos);
+	return kind;
+}
+
+/*
+ * How much is wrong, from where to where, and what is there instead: most of a
+ * diagnosis. @at is what the offset is called that @got begins at.
+ */
+static void explain(const char *what, const unsigned char *got,
+		    const unsigned char *want, size_t len, __u64 at, size_t skew,
+		    const struct dio_src *src)
+{
+	size_t i, bad = 0, first = len, last = 0, words[KINDS] = { };
+	enum kind kind;
+	__u64 pos = 0;
+
+	for (i = 0; i < len; i++) {
+		if (got[i] == want[i])
+			continue;
+		if (!bad++)
+			first = i;
+		if (bad == 1 || i / WORD != last / WORD)
+			words[kind_of(got, len, i, skew, src, &pos)]++;
+		last = i;
+	}
+	dio_log("%s: %zu of %zu bytes from %#llx on are wrong", what, bad, len,
+		(unsigned long long)at);
+	if (!bad)
+		return;
+	kind = kind_of(got, len, first, skew, src, &pos);
+	dio_log("  the first at %#llx: %s, of %#llx", (unsigned long long)at + first,
+		kinds[kind], (unsigned long long)pos);
+	kind = kind_of(got, len, last, skew, src, &pos);
+	dio_log("  the last at %#llx: %s, of %#llx", (unsigned long long)at + last,
+		kinds[kind], (unsigned long long)pos);
+	for (kind = 0; kind < KINDS; kind++)
+		if (words[kind])
+			dio_log("  words: %zu are %s", words[kind], kinds[kind]);
+}
+
+static bool is_same(const char *what, const unsigned char *got,
+		    const unsigned char *want, size_t len, __u64 at, size_t skew,
+		    const struct dio_src *src)
+{
+	if (!memcmp(got, want, len))
+		return true;
+	explain(what, got, want, len, at, skew, src);
+	return false;
 }
 
 bool dio_is_poison(struct dio_buf *buf, size_t off, size_t len)
 {
-	const unsigned char *want;
 	bool same = true;
-	size_t run, at;
+	size_t run;
 
 	if (dio_sync_start(buf, DMA_BUF_SYNC_READ))
 		return false;
 	for (; len && same; off += run, len -= run) {
 		run = poison_run(off, len);
-		want = poison_image + off % POISON_PERIOD;
-		if (!memcmp(buf->map + off, want, run))
-			continue;
-		same = false;
-		at = off + first_difference(buf->map + off, want, run);
-		dio_log("bytes that had to stay changed: %zu of %zu at %#zx, first %#zx",
-			count_differences(buf->map + off, want, run), run, off, at);
-		describe(buf, at, NULL);
+		same = is_same("what had to stay in the buffer", buf->map + off,
+			       poison_image + off % POISON_PERIOD, run, off,
+			       off % WORD, NULL);
 	}
+	return !dio_sync_end(buf, DMA_BUF_SYNC_READ) && same;
+}
+
+static bool holds(struct dio_buf *buf, size_t off, const struct dio_src *src,
+		  const unsigned char *want, loff_t file_off, size_t len)
+{
+	char what[64];
+	bool same;
+
+	snprintf(what, sizeof(what), "what is %#llx in the file, in the buffer",
+		 (unsigned long long)file_off);
+	if (dio_sync_start(buf, DMA_BUF_SYNC_READ))
+		return false;
+	same = is_same(what, buf->map + off, want + (file_off - src->base), len,
+		       off, off % WORD, src);
 	return !dio_sync_end(buf, DMA_BUF_SYNC_READ) && same;
 }
 
 bool dio_is_data(struct dio_buf *buf, size_t off, const struct dio_src *src,
 		 loff_t file_off, size_t len)
 {
-	const unsigned char *want = src->oracle + (file_off - src->base);
-	size_t at;
-	bool same;
+	return holds(buf, off, src, src->oracle, file_off, len);
+}
 
-	if (dio_sync_start(buf, DMA_BUF_SYNC_READ))
-		return false;
-	same = !memcmp(buf->map + off, want, len);
-	if (!same) {
-		at = first_difference(buf->map + off, want, len);
-		dio_log("%zu of %zu bytes at %#zx are not the file's of %#llx: from %#zx, %#llx",
-			count_differences(buf->map + off, want, len), len, off,
-			(unsigned long long)file_off, off + at,
-			(unsigned long long)file_off + at);
-		describe(buf, off + at, src);
-	}
-	return !dio_sync_end(buf, DMA_BUF_SYNC_READ) && same;
+bool dio_is_image(struct dio_buf *buf, size_t off, const struct dio_src *src,
+		  loff_t file_off, size_t len)
+{
+	return holds(buf, off, src, src->image, file_off, len);
 }
 
 bool dio_is_data_or(struct dio_buf *buf, size_t off, const struct dio_src *src,
@@ -262,10 +325,68 @@ bool dio_is_data_or(struct dio_buf *buf, size_t off, const struct dio_src *src,
 		if (!good) {
 			dio_log("neither the file's bytes of %#llx nor anything else allowed",
 				(unsigned long long)file_off + i);
-			describe(buf, off + i, src);
+			explain("buffer", got, want + i, len - i, off + i,
+				(off + i) % WORD, src);
 		}
 	}
 	return !dio_sync_end(buf, DMA_BUF_SYNC_READ) && good;
+}
+
+void dio_renew(struct dio_src *src, loff_t file_off, struct dio_buf *buf,
+	       size_t off, size_t len)
+{
+	unsigned char *image = src->image + (file_off - src->base);
+
+	src->old_seed = src->seed;
+	src->seed = 1 + src->seed % 0x7fff;
+	dio_pattern(image, src->seed, file_off, len);
+	dio_fill(buf, off, image, len);
+}
+
+bool dio_is_new_or_old(const struct dio_src *src, const unsigned char *got,
+		       loff_t file_off, size_t done, size_t len)
+{
+	size_t at = file_off - src->base, i;
+
+	if (!is_same("what was said to be written, in the file", got,
+		     src->image + at, done, file_off, 0, src))
+		return false;
+	for (i = done; i < len; i += src->block)
+		if (memcmp(got + i, src->image + at + i, src->block) &&
+		    memcmp(got + i, src->oracle + at + i, src->block)) {
+			explain("neither old nor new, in the file, if it had to be new",
+				got + i, src->image + at + i, len - i, file_off + i,
+				0, src);
+			return false;
+		}
+	return true;
+}
+
+bool dio_is_written(struct dio_src *src, loff_t file_off, size_t done, size_t len)
+{
+	size_t at = file_off - src->base, end = at + len;
+	unsigned char *got = NULL;
+	bool good = false;
+	int ret;
+
+	if (posix_memalign((void **)&got, DIO_ALIGNED, src->memory))
+		abort();
+	ret = dio_src_read(src, got);
+	if (ret)
+		dio_log("%s cannot be read: %s", src->where, strerror(-ret));
+	else
+		good = is_same("before what was written, in the file", got,
+			       src->oracle, at, src->base, 0, src) &
+		       dio_is_new_or_old(src, got + at, file_off, done, len) &
+		       is_same("after what was written, in the file", got + end,
+			       src->oracle + end, src->size - end,
+			       src->base + end, 0, src);
+	if (!ret) {
+		memcpy(src->oracle, got, src->size);
+		memcpy(src->image, got, src->size);
+	}
+	free(got);
+	return good;
 }
 
 ssize_t dio_splice(int fd_in, loff_t off_in, int fd_out, loff_t off_out,
@@ -348,7 +469,6 @@ bool dio_transfer(const struct dio_src *src, loff_t file_off,
 bool dio_store(struct dio_src *src, loff_t file_off, struct dio_buf *buf,
 	       size_t off, size_t len)
 {
-	unsigned char *image = src->image + (file_off - src->base);
 	ssize_t moved;
 	bool good;
 	int fd;
@@ -358,9 +478,7 @@ bool dio_store(struct dio_src *src, loff_t file_off, struct dio_buf *buf,
 		dio_log("open: %s", strerror(-fd));
 		return false;
 	}
-	src->seed = 1 + src->seed % 0x7fff;
-	dio_pattern(image, src->seed, file_off, len);
-	dio_fill(buf, off, image, len);
+	dio_renew(src, file_off, buf, off, len);
 	moved = dio_splice(buf->fd, off, fd, file_off, len);
 	close(fd);
 	good = moved == (ssize_t)len;
@@ -370,8 +488,8 @@ bool dio_store(struct dio_src *src, loff_t file_off, struct dio_buf *buf,
 		dio_log("splice moved %zd of %zu bytes", moved, len);
 
 	/* Also what is beside the range; and the buffer is as it was. */
-	good &= !dio_src_ready(src);
-	good &= dio_is_data(buf, off, src, file_off, len);
+	good &= dio_is_image(buf, off, src, file_off, len);
+	good &= dio_is_written(src, file_off, len, len);
 	if (!good)
 		dio_log("  out: %zu bytes, buffer %#zx of %#zx, file %#llx on %s",
 			len, off, buf->size, (unsigned long long)file_off,

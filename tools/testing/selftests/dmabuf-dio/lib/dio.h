@@ -53,6 +53,10 @@
 
 const char *dio_reason(void);
 __printf(1, 2) int dio_skip(const char *fmt, ...);
+
+/* Is it DIO_SKIP? Then the first reason of the test is kept: "" if there was none. */
+bool dio_is_missing(int ret);
+const char *dio_missing(void);
 __printf(1, 2) void dio_log(const char *fmt, ...);
 
 #ifdef __KSELFTEST_HARNESS_H
@@ -71,6 +75,16 @@ static inline bool dio_ready(struct __test_metadata *_metadata, int ret)
 	EXPECT_EQ(0, ret)
 		TH_LOG("cannot set up the test: %s", strerror(-ret));
 	return !ret;
+}
+
+/*
+ * A test of several places or disks is done with those that are there. Then it
+ * is skipped all the same if one was not: unless it has failed.
+ */
+static inline void dio_tell_missing(struct __test_metadata *_metadata)
+{
+	if (*dio_missing() && !_metadata->exit_code)
+		SKIP(return, "%s", dio_missing());
 }
 #endif
 
@@ -190,6 +204,7 @@ struct dio_backing {
 	const char *env;	/* environment variable naming it */
 	bool is_fs;		/* mount point, not device node */
 	bool no_sgl;		/* by PRPs even where SGLs would do */
+	bool all_sgl;		/* by SGLs even if segments are small */
 };
 
 /* Of a fixture's variant with a .backing and an .exporter. */
@@ -210,10 +225,11 @@ struct dio_src {
 	size_t size;		/* may be lowered between create and write */
 	size_t memory;		/* bytes of image and of oracle */
 	__u64 seed;
+	__u64 old_seed;		/* of what was there before, or 0 */
 	unsigned char *image;	/* what was written; 0 where nothing was */
 	unsigned char *oracle;	/* what read(2) found */
 	unsigned char *rival;	/* what a racing writer puts there, or NULL */
-	bool no_sgl;		/* sgl_threshold is to be restored */
+	bool sgls_set;		/* sgl_threshold is to be restored */
 };
 
 /* Create, write everything, make ready. Enough for most tests. */
@@ -225,6 +241,12 @@ int dio_src_create(struct dio_src *src, const struct dio_backing *backing,
 		   loff_t base, size_t size);
 int dio_src_write(struct dio_src *src, loff_t off, size_t len);
 int dio_src_ready(struct dio_src *src);
+
+/* All that the pattern covers, as the disk has it; .memory bytes of room. */
+int dio_src_read(struct dio_src *src, void *mem);
+
+/* Its disk was away, and now it may have another name. */
+int dio_src_again(struct dio_src *src);
 
 void dio_src_close(struct dio_src *src);
 
@@ -302,6 +324,30 @@ enum dio_may {
 /* ... or the rival writer's word. */
 bool dio_is_data_or(struct dio_buf *buf, size_t off, const struct dio_src *src,
 		    loff_t file_off, size_t len, unsigned int may);
+
+/*
+ * New data for a range of the file: its image has it, and the buffer. What was
+ * there before is the oracle's.
+ */
+void dio_renew(struct dio_src *src, loff_t file_off, struct dio_buf *buf,
+	       size_t off, size_t len);
+
+/* Bytes at @off of the buffer are those that the file was to get. */
+bool dio_is_image(struct dio_buf *buf, size_t off, const struct dio_src *src,
+		  loff_t file_off, size_t len);
+
+/*
+ * What a write leaves that has said @done of @len bytes: so many new ones, and
+ * then blocks of which each is new or old. @got is what is at @file_off.
+ */
+bool dio_is_new_or_old(const struct dio_src *src, const unsigned char *got,
+		       loff_t file_off, size_t done, size_t len);
+
+/*
+ * The same for the file on the disk; what is beside the range is the oracle's.
+ * Then image and oracle are what was found.
+ */
+bool dio_is_written(struct dio_src *src, loff_t file_off, size_t done, size_t len);
 
 /* splice(2) with both offsets given, all direct; returns bytes or -errno. */
 ssize_t dio_splice(int fd_in, loff_t off_in, int fd_out, loff_t off_out,
@@ -402,27 +448,69 @@ int dio_place_open(const struct dio_place *place);
 /* A second descriptor of what is open. */
 int dio_reopen(int fd, int flags);
 
-/* ---- worker.c: transfers in the background ---- */
+/* ---- worker.c: a transfer, in either direction, that may break off ---- */
+
+enum { DIO_READ, DIO_WRITE };		/* what is done to the file */
+
+struct dio_move {
+	int rw;
+	struct dio_src *src;
+	struct dio_buf *buf;
+	int out;		/* of the file, O_DIRECT, if it is written */
+	loff_t pos;
+	size_t off, len;
+};
+
+int dio_move_open(struct dio_move *m, int rw, struct dio_src *src,
+		  struct dio_buf *buf, loff_t pos, size_t off, size_t len);
+void dio_move_close(struct dio_move *m);
+
+/* Poison, and new data if the file gets it. */
+void dio_move_prepare(struct dio_move *m);
+
+/* The call: bytes or -errno. */
+ssize_t dio_move(const struct dio_move *m);
+
+/*
+ * Of the destination @done bytes are what they had to become, each of the next
+ * ones up to @tried is that or what it was, and all others are what they were; so
+ * is the source. A negative @done is 0.
+ */
+bool dio_move_check(struct dio_move *m, ssize_t done, size_t tried);
+
+/* ---- the same: transfers in the background ---- */
 
 struct dio_worker {
-	const struct dio_src *src;
+	struct dio_src *src;
 	struct dio_buf *buf;
-	loff_t file_off;
-	size_t off, len;	/* part of the buffer that is this worker's alone */
+	bool reads, writes;
+	int out;		/* of the file, O_DIRECT, if it is written */
+	loff_t file_off;	/* if it is written, a part of it that is ... */
+	size_t off, len;	/* ... like that of the buffer this worker's alone */
 	atomic_int rounds;	/* to do at most; 0 stops it */
 
 	pthread_t thread;
 	atomic_int done;	/* rounds that moved everything */
-	ssize_t last;		/* what the last splice(2) returned, or -errno */
+	atomic_bool ended;
+	const char *failed;	/* the call that did not move all, or NULL */
+	ssize_t last;		/* what the last call returned, or -errno */
+	size_t written;		/* what the last write has said */
 	bool good;		/* every byte was what it had to be */
 };
 
 /*
- * Poison, splice, compare, until the rounds are done or a call fails. What a
- * failed call leaves is the file's bytes or poison; a partial one is compared.
+ * Until the rounds are done or a call fails. One that writes has new data each
+ * time, and looks at it by read(2). One that reads has poison each time; what a
+ * failed call leaves is the file's bytes or poison, a partial one is compared.
  */
 int dio_worker_start(struct dio_worker *worker);
 void dio_worker_join(struct dio_worker *worker);
+
+/*
+ * What one has left on the disk, when that can be read again: what it was told
+ * that it has written, and of the rest of its part each block new or old.
+ */
+bool dio_worker_is_written(struct dio_worker *worker);
 
 /* ---- blockdev.c: disks that must refuse, and ways to break disks ---- */
 
@@ -489,6 +577,10 @@ int dio_paths_wait(void);
 int dio_paths_add(void);
 
 int dio_paths_policy(const char *policy);
+
+/* All paths are there, with the policy that there was first. */
+int dio_paths_restore(void);
+
 int dio_path_remove(int path);
 int dio_path_reset(int path);
 
@@ -504,9 +596,22 @@ long dio_paths_failovers(void);
 /* Bios that had to wait for a path that can be used. */
 long dio_paths_waits(void);
 
-/* ---- fault.c: allocations that fail ---- */
+/* ---- fault.c: settings of the machine ---- */
 
-/* Sets *nth to a descriptor for the next two. */
+/*
+ * Like dio_write_file(), and what was there before is remembered. To be undone
+ * by FIXTURE_TEARDOWN; if a test did not come so far, the next one that has a
+ * setting does it, or the end of the program.
+ */
+__printf(2, 3) int dio_knob(const char *path, const char *fmt, ...);
+int dio_knobs_restore(void);
+
+/* The first line of a file, without its end. */
+int dio_read_line(const char *path, char *line, size_t size);
+
+/* ---- the same: allocations that fail ---- */
+
+/* Sets *nth to a descriptor for the next two. There are knobs to be restored. */
 int dio_fault_open(int *nth);
 
 /* Of what this thread allocates from now on, the one with this number fails. */

@@ -13,77 +13,28 @@
 
 #include "dio.h"
 
-#define IO_TIMEOUT	30000	/* of NVMe, if nobody says something else */
-
 const struct dio_backing dio_mpath = { "two paths", "DIO_MPATH" };
 
 /* What stays when a path, or with the last one the disk, goes away. */
 static char serial[DIO_NAME];
 static char pci[DIO_PATHS][PATH_MAX];
 
-static bool read_line(const char *path, char *line, size_t size)
+/* As they were. */
+static char policy_was[DIO_NAME];
+static long timeout_was = -1;
+
+static bool read_word(const char *path, char *line, size_t size)
 {
-	FILE *f = fopen(path, "r");
-	bool good = f && fgets(line, size, f);
-
-	if (f)
-		fclose(f);
-	if (good)
-		line[strcspn(line, "\n ")] = 0;
-	return good;
-}
-
-int dio_paths_find(void)
-{
-	const char *node = getenv(dio_mpath.env);
-	char path[PATH_MAX];
-	glob_t found;
-	size_t i;
-	int ret;
-
-	if (!node || !*node)
-		return dio_skip("%s is not set", dio_mpath.env);
-	ret = dio_skip("%s is no NVMe disk with two paths on PCI", node);
-	snprintf(path, sizeof(path), "/sys/block/%s/device/serial",
-		 node + strlen("/dev/"));
-	if (!read_line(path, serial, sizeof(serial)))
-		return ret;
-	snprintf(path, sizeof(path), "/sys/block/%s/multipath/nvme*/device/device",
-		 node + strlen("/dev/"));
-	if (glob(path, 0, NULL, &found))
-		return ret;
-	if (found.gl_pathc == DIO_PATHS)
-		ret = 0;
-	for (i = 0; i < found.gl_pathc && !ret; i++)
-		if (!realpath(found.gl_pathv[i], pci[i]))
-			ret = -errno;
-	globfree(&found);
-	return ret;
-}
-
-/* Under whatever name it has now. */
-static bool find_disk(void)
-{
-	char found_serial[DIO_NAME], node[DIO_NAME];
-	bool there = false;
-	glob_t found;
-	size_t i;
-
-	if (glob("/sys/block/nvme*/device/serial", 0, NULL, &found))
+	if (dio_read_line(path, line, size))
 		return false;
-	for (i = 0; i < found.gl_pathc && !there; i++) {
-		if (!read_line(found.gl_pathv[i], found_serial,
-			       sizeof(found_serial)) ||
-		    strcmp(found_serial, serial))
-			continue;
-		/* The paths have no node. */
-		snprintf(node, sizeof(node), "/dev/%s",
-			 basename(dirname(dirname(found.gl_pathv[i]))));
-		there = !access(node, R_OK | W_OK) &&
-			!setenv(dio_mpath.env, node, 1);
-	}
-	globfree(&found);
-	return there;
+	line[strcspn(line, " ")] = 0;
+	return true;
+}
+
+static void policy_file(char *file)
+{
+	snprintf(file, PATH_MAX, "/sys/block/%s/device/iopolicy",
+		 getenv(dio_mpath.env) + strlen("/dev/"));
 }
 
 /* A file of a path's controller, or of the path; false if there is none. */
@@ -100,6 +51,64 @@ static bool find_file(int path, const char *name, char *file)
 	return true;
 }
 
+int dio_paths_find(void)
+{
+	const char *node = getenv(dio_mpath.env);
+	char path[PATH_MAX];
+	glob_t found;
+	size_t i;
+	int ret;
+
+	if (!node || !*node)
+		return dio_skip("%s is not set", dio_mpath.env);
+	ret = dio_skip("%s is no NVMe disk with two paths on PCI", node);
+	snprintf(path, sizeof(path), "/sys/block/%s/device/serial",
+		 node + strlen("/dev/"));
+	if (!read_word(path, serial, sizeof(serial)))
+		return ret;
+	policy_file(path);
+	if (!read_word(path, policy_was, sizeof(policy_was)))
+		return ret;
+	snprintf(path, sizeof(path), "/sys/block/%s/multipath/nvme*/device/device",
+		 node + strlen("/dev/"));
+	if (glob(path, 0, NULL, &found))
+		return ret;
+	if (found.gl_pathc == DIO_PATHS)
+		ret = 0;
+	for (i = 0; i < found.gl_pathc && !ret; i++)
+		if (!realpath(found.gl_pathv[i], pci[i]))
+			ret = -errno;
+	globfree(&found);
+	if (!ret && find_file(0, "io_timeout", path))
+		timeout_was = dio_number(path, "");
+	return ret;
+}
+
+/* Under whatever name it has now. */
+static bool find_disk(void)
+{
+	char found_serial[DIO_NAME], node[DIO_NAME];
+	bool there = false;
+	glob_t found;
+	size_t i;
+
+	if (glob("/sys/block/nvme*/device/serial", 0, NULL, &found))
+		return false;
+	for (i = 0; i < found.gl_pathc && !there; i++) {
+		if (!read_word(found.gl_pathv[i], found_serial,
+			       sizeof(found_serial)) ||
+		    strcmp(found_serial, serial))
+			continue;
+		/* The paths have no node. */
+		snprintf(node, sizeof(node), "/dev/%s",
+			 basename(dirname(dirname(found.gl_pathv[i]))));
+		there = !access(node, R_OK | W_OK) &&
+			!setenv(dio_mpath.env, node, 1);
+	}
+	globfree(&found);
+	return there;
+}
+
 static int write_to(int path, const char *name, int value)
 {
 	char file[PATH_MAX];
@@ -114,7 +123,7 @@ static bool is_live(int path)
 
 	return find_file(path, "nvme*c*n*/stat", file) &&
 	       find_file(path, "state", file) &&
-	       read_line(file, state, sizeof(state)) && !strcmp(state, "live");
+	       read_word(file, state, sizeof(state)) && !strcmp(state, "live");
 }
 
 int dio_paths_wait(void)
@@ -124,7 +133,7 @@ int dio_paths_wait(void)
 	for (path = 0; path < DIO_PATHS && !ret; path++) {
 		while (!is_live(path))
 			usleep(10000);
-		ret = write_to(path, "io_timeout", IO_TIMEOUT);
+		ret = write_to(path, "io_timeout", timeout_was);
 	}
 	while (!find_disk())
 		usleep(10000);
@@ -140,9 +149,13 @@ int dio_paths_policy(const char *policy)
 {
 	char file[PATH_MAX];
 
-	snprintf(file, sizeof(file), "/sys/block/%s/device/iopolicy",
-		 getenv(dio_mpath.env) + strlen("/dev/"));
+	policy_file(file);
 	return dio_write_file(file, "%s", policy);
+}
+
+int dio_paths_restore(void)
+{
+	return dio_paths_add() ?: dio_paths_policy(policy_was);
 }
 
 int dio_path_remove(int path)

@@ -62,12 +62,13 @@ static void __attribute__((destructor)) check_sgls(void)
 		restore_sgls();
 }
 
-static int forbid_sgls(struct dio_src *src)
+/* From this average size of a segment on; 0 is never. */
+static int use_sgls_from(struct dio_src *src, int threshold)
 {
 	if (sgl_threshold < 0)
 		return dio_skip("no %s", SGL_THRESHOLD);
-	src->no_sgl = true;
-	return dio_write_file(SGL_THRESHOLD, "0");
+	src->sgls_set = true;
+	return dio_write_file(SGL_THRESHOLD, "%d", threshold);
 }
 
 static void *alloc_memory(size_t size)
@@ -212,8 +213,8 @@ int dio_src_create(struct dio_src *src, const struct dio_backing *backing,
 		       O_RDWR | O_CLOEXEC | (backing->is_fs ? O_TMPFILE : 0),
 		       0600);
 	ret = src->wr < 0 ? -errno : find_alignment(src);
-	if (!ret && backing->no_sgl)
-		ret = forbid_sgls(src);
+	if (!ret && (backing->no_sgl || backing->all_sgl))
+		ret = use_sgls_from(src, backing->all_sgl);
 	if (!ret)
 		ret = check_device(src);
 	if (!ret) {
@@ -245,35 +246,42 @@ int dio_src_write(struct dio_src *src, loff_t off, size_t len)
 	return 0;
 }
 
-int dio_src_ready(struct dio_src *src)
+int dio_src_read(struct dio_src *src, void *mem)
 {
 	size_t done = 0;
 	ssize_t n;
 
 	if (fsync(src->wr))
 		return -errno;
-	if (src->fd < 0) {
-		src->fd = dio_src_reopen(src, O_RDONLY | O_DIRECT);
-		if (src->fd < 0)
-			return src->fd;
-	}
-
 	/* What was written may be in the page cache; it shall be on the disk. */
 	posix_fadvise(src->wr, 0, 0, POSIX_FADV_DONTNEED);
 	if (!src->backing->is_fs && ioctl(src->wr, BLKFLSBUF))
 		return -errno;
 
 	while (done < src->size) {
-		n = pread(src->fd, src->oracle + done, src->memory - done,
+		n = pread(src->fd, mem + done, src->memory - done,
 			  src->base + done);
-		if (n < 0)
-			return -errno;
-		if (!n)
-			break;
+		if (n <= 0)
+			return n ? -errno : -ENODATA;
 		done += n;
 	}
 	/* Behind the end of a file there is nothing but zeros. */
-	memset(src->oracle + src->size, 0, src->memory - src->size);
+	memset(mem + src->size, 0, src->memory - src->size);
+	return 0;
+}
+
+int dio_src_ready(struct dio_src *src)
+{
+	int ret;
+
+	if (src->fd < 0) {
+		src->fd = dio_src_reopen(src, O_RDONLY | O_DIRECT);
+		if (src->fd < 0)
+			return src->fd;
+	}
+	ret = dio_src_read(src, src->oracle);
+	if (ret)
+		return ret;
 	if (memcmp(src->oracle, src->image, src->size)) {
 		dio_log("%s does not return what was written", src->where);
 		return -EIO;
@@ -314,6 +322,19 @@ int dio_src_open(struct dio_src *src, const struct dio_backing *backing,
 	return ret;
 }
 
+int dio_src_again(struct dio_src *src)
+{
+	close(src->fd);
+	close(src->wr);
+	src->where = getenv(src->backing->env);
+	src->fd = -1;
+	src->wr = open(src->where, O_RDWR | O_CLOEXEC);
+	if (src->wr < 0)
+		return -errno;
+	src->fd = dio_src_reopen(src, O_RDONLY | O_DIRECT);
+	return src->fd < 0 ? src->fd : 0;
+}
+
 void dio_src_close(struct dio_src *src)
 {
 	if (src->fd >= 0)
@@ -324,9 +345,9 @@ void dio_src_close(struct dio_src *src)
 		munmap(src->image, src->memory);
 	if (src->oracle)
 		munmap(src->oracle, src->memory);
-	if (src->no_sgl)
+	if (src->sgls_set)
 		restore_sgls();
-	src->no_sgl = false;
+	src->sgls_set = false;
 	src->fd = -1;
 	src->wr = -1;
 	src->image = NULL;
