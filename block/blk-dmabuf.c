@@ -5,27 +5,40 @@
  * Such a bio has REQ_DMABUF, and a buffer and a flat byte offset in it in place
  * of a bvec array.  What that means for the block layer:
  *
- *  - submission: submit_bio_noacct() refuses what the queue cannot do, and maps
- *    the buffer for the DMA device of the queue, if it was not yet.  Where that
- *    is not possible, the bio does not enter the queue but fails with
- *    BLK_STS_NOTSUPP, and the submitter makes the map.  File systems have a
- *    meaning for EAGAIN, and none for that.
+ *  - ask: bdev_dio_target() says whether a block device takes such bios, and
+ *    which devices do the DMA.  Whoever submits has the buffer mapped for them.
+ *  - submission: nothing is mapped.  Where the map of the buffer for the device
+ *    is needed, it is looked up; if it is not mapped (any more), the bio fails
+ *    with BLK_STS_UNMAPPED, which no device can say.
  *  - merge: never, the bio is REQ_NOMERGE.
- *  - split: by the segments of the map where there is one, that is at the final
- *    queue; only by size at any queue above.
+ *  - split: by the segments of the map at the final queue; only by size at any
+ *    queue above.
  *  - clone: shares the buffer.
  *  - integrity, inline encryption: refused, both may look at the data.
  *  - writes to zones: refused, as they cannot be tried again.
  *
- * The map is in place before the queue's usage counter is taken, and ends only
- * when no I/O is in flight.  Everything here that uses it is in between.
+ * The map is in use from when the driver asks for addresses until it says that
+ * the device is done with them.  It may have been unmapped and mapped again
+ * since the bio was split by it, which is noticed then.
  */
 #include <linux/blk-integrity.h>
 #include <linux/blk-mq-dma.h>
+#include <linux/dio_target.h>
 #include <linux/dma-buf-dio.h>
 #include <trace/events/dma_buf_dio.h>
 #include "blk.h"
 #include "blk-dmabuf.h"
+
+/*
+ * Bios that are split at a path of a multipath disk may end after that path is
+ * gone, with the bio_set of its disk.
+ */
+static struct bio_set blk_dmabuf_split_set;
+
+struct bio_set *blk_dmabuf_bio_set_for_split(struct gendisk *disk)
+{
+	return disk->dmabuf_dev ? &blk_dmabuf_split_set : &disk->bio_split;
+}
 
 int blk_dmabuf_init_disk(struct gendisk *disk)
 {
@@ -34,22 +47,58 @@ int blk_dmabuf_init_disk(struct gendisk *disk)
 	if (!q->tag_set || !q->tag_set->dma_dev)
 		return 0;
 
-	disk->dmabuf_dev = dma_buf_dio_dev_alloc(q->tag_set->dma_dev);
+	disk->dmabuf_dev = dma_buf_dio_dev_get(q->tag_set->dma_dev);
 	return disk->dmabuf_dev ? 0 : -ENOMEM;
 }
 
 /*
- * Metadata is made from the data; and a bio that is refused late, or retried,
- * would leave the write pointer of a zone where nobody expects it.
+ * Metadata is made from the data; and a bio that fails because the buffer is not
+ * mapped would leave the write pointer of a zone where nobody expects it.
  */
-static bool blk_dmabuf_supported(struct bio *bio)
+static bool blk_dmabuf_bdev_supports(struct block_device *bdev, bool write)
 {
-	struct block_device *bdev = bio->bi_bdev;
-
 	return (bdev_limits(bdev)->features & BLK_FEAT_DMABUF) &&
 	       !blk_get_integrity(bdev->bd_disk) &&
-	       !(op_is_write(bio_op(bio)) && bdev_is_zoned(bdev));
+	       !(write && bdev_is_zoned(bdev));
 }
+
+bool blk_dmabuf_supported(struct bio *bio)
+{
+	return blk_dmabuf_bdev_supports(bio->bi_bdev,
+					op_is_write(bio_op(bio))) &&
+	       !bio_has_crypt_ctx(bio) && !bio_integrity(bio);
+}
+
+/**
+ * bdev_dio_target - tell where direct I/O of a block device ends
+ * @bdev: the block device
+ * @target: the question
+ *
+ * To be called by whoever is asked, for each block device that its data is on:
+ * file systems, and the drivers of disks that consist of others.
+ *
+ * Context: any that @bdev cannot go away in.
+ *
+ * Returns: 0, or -EOPNOTSUPP if it does not take dma-bufs, or cannot reach that
+ * memory.
+ */
+int bdev_dio_target(struct block_device *bdev, struct dio_target *target)
+{
+	const struct queue_limits *lim = bdev_limits(bdev);
+	struct gendisk *disk = bdev->bd_disk;
+
+	if (!blk_dmabuf_bdev_supports(bdev, target->rw == WRITE))
+		return dio_target_refuse(target, DIO_DISK);
+
+	target->align = max(target->align, lim->logical_block_size);
+	target->mem_align = max(target->mem_align, lim->dma_alignment + 1);
+	if (disk->fops->dio_target)
+		return disk->fops->dio_target(disk, target);
+	if (!disk->dmabuf_dev)
+		return dio_target_refuse(target, DIO_DISK);
+	return target->add(target, disk->dmabuf_dev, lim->dma_alignment);
+}
+EXPORT_SYMBOL_GPL(bdev_dio_target);
 
 /**
  * blk_dmabuf_bio_set - make a bio carry a part of a dma-buf
@@ -74,21 +123,18 @@ void blk_dmabuf_bio_set(struct bio *bio, const struct iov_iter *iter,
  * blk_dmabuf_bio_set_checked - take the next part of a dma-buf for a bio
  * @bio: a bio without vecs
  * @iter: an %ITER_DMABUF iterator, advanced by what @bio took
- * @mem_align_mask: what the offset in the buffer must be aligned to; device
- *	addresses are checked when the bio is split
+ * @mem_align_mask: what the offset in the buffer must be aligned to
  * @len_align_mask: what the size of @bio must be aligned to
  *
- * Returns: 0, -EOPNOTSUPP if the queue does not take dma-bufs or the data is to
- * be encrypted, -EINVAL if something is not aligned.
+ * Returns: 0, -EUNMAPPED if the queue does not take dma-bufs now, -EINVAL if
+ * something is not aligned.
  */
 int blk_dmabuf_bio_set_checked(struct bio *bio, struct iov_iter *iter,
 			       unsigned int mem_align_mask,
 			       unsigned int len_align_mask)
 {
 	if (!blk_dmabuf_supported(bio))
-		return dma_buf_dio_refuse(iter->dmabuf, DMA_BUF_DIO_DISK);
-	if (bio_has_crypt_ctx(bio))
-		return dma_buf_dio_refuse(iter->dmabuf, DMA_BUF_DIO_FILE);
+		return -EUNMAPPED;
 	if (iter->iov_offset & mem_align_mask)
 		return -EINVAL;
 
@@ -99,92 +145,46 @@ int blk_dmabuf_bio_set_checked(struct bio *bio, struct iov_iter *iter,
 	return 0;
 }
 
-/**
- * blk_dmabuf_check_bio - check a bio that is being submitted
- * @bio: a bio with %REQ_DMABUF
- *
- * Makes the map for the DMA device of the disk, if it can do that here.
- *
- * Context: may sleep.
- *
- * Returns: %BLK_STS_OK, or what to fail @bio with.
- */
-blk_status_t blk_dmabuf_check_bio(struct bio *bio)
-{
-	struct block_device *bdev = bio->bi_bdev;
-	struct dma_buf_dio_dev *ddev = bdev->bd_disk->dmabuf_dev;
-	bool to_device = bio->bi_dmabuf->dir == DMA_TO_DEVICE;
-	struct dma_buf_dio_map *map;
-
-	if (!blk_dmabuf_supported(bio) || bio_has_crypt_ctx(bio) ||
-	    bio_integrity(bio)) {
-		dma_buf_dio_refuse(bio->bi_dmabuf, DMA_BUF_DIO_DISK);
-		return BLK_STS_NOTSUPP;
-	}
-
-	/* Maps are made for one direction */
-	if (WARN_ON_ONCE(op_is_write(bio_op(bio)) != to_device))
-		return BLK_STS_IOERR;
-
-	/* A driver that submits to other queues has no DMA device */
-	if (!ddev)
-		return BLK_STS_OK;
-
-	map = dma_buf_dio_find_map(bio->bi_dmabuf, ddev);
-	if (map && READ_ONCE(map->revoked))
-		return BLK_STS_NOTSUPP;
-	if (map)
-		return BLK_STS_OK;
-
-	/*
-	 * No map can be made by a driver that submits to another queue, as it
-	 * holds the usage counter of its own, and what the exporter submits
-	 * would wait behind it; nor by a worker, as memory reclaim may wait for
-	 * it.  blk_dmabuf_enter_queue() sends these back.
-	 */
-	if (current->bio_list || (bio->bi_opf & REQ_NOWAIT) ||
-	    (current->flags & (PF_WQ_WORKER | PF_MEMALLOC)))
-		return BLK_STS_OK;
-
-	/* What it failed with is kept for whoever drives the transfer */
-	map = dma_buf_dio_get_map(bio->bi_dmabuf, ddev);
-	return IS_ERR(map) ? BLK_STS_NOTSUPP : BLK_STS_OK;
-}
-
-/**
- * blk_dmabuf_enter_queue - make sure that the final queue has a map
- * @bio: a bio with %REQ_DMABUF
- *
- * Without one, whoever drives the transfer is told which map is wanted, and
- * has to make it before it tries again.  One that was revoked since the bio was
- * submitted, as this may be a remainder, is noticed there as well.
- *
- * Returns: %false if there is none, and @bio was ended.
- */
-bool blk_dmabuf_enter_queue(struct bio *bio)
-{
-	struct dma_buf_dio_dev *ddev = bio->bi_bdev->bd_disk->dmabuf_dev;
-	struct dma_buf_dio_map *map;
-
-	if (WARN_ON_ONCE(!ddev)) {
-		bio_io_error(bio);
-		return false;
-	}
-	map = dma_buf_dio_find_map(bio->bi_dmabuf, ddev);
-	if (map && !READ_ONCE(map->revoked))
-		return true;
-
-	if (!map)
-		dma_buf_dio_want_map(bio->bi_dmabuf, ddev);
-	bio_endio_status(bio, BLK_STS_NOTSUPP);
-	return false;
-}
-
-static struct dma_buf_dio_map *blk_dmabuf_map(struct bio *bio)
+static struct dma_buf_dio_map *blk_dmabuf_map(const struct bio *bio)
 {
 	struct dma_buf_dio_dev *ddev = bio->bi_bdev->bd_disk->dmabuf_dev;
 
-	return ddev ? dma_buf_dio_find_map(bio->bi_dmabuf, ddev) : NULL;
+	return ddev ? dma_buf_dio_find(bio->bi_dmabuf, ddev) : NULL;
+}
+
+/**
+ * bio_dmabuf_mapped - may a bio go to a disk?
+ * @bio: a bio with %REQ_DMABUF
+ * @disk: the disk, which has a DMA device
+ *
+ * For drivers that have a choice.
+ *
+ * Context: any.
+ *
+ * Returns: whether the buffer is mapped for it, which may end at any time.
+ */
+bool bio_dmabuf_mapped(const struct bio *bio, const struct gendisk *disk)
+{
+	struct dma_buf_dio_map *map;
+
+	map = dma_buf_dio_find(bio->bi_dmabuf, disk->dmabuf_dev);
+	return map && READ_ONCE(map->live);
+}
+EXPORT_SYMBOL_GPL(bio_dmabuf_mapped);
+
+/**
+ * blk_dmabuf_nth - tell a mapping from those before and after it
+ * @bio: a bio with %REQ_DMABUF, at the final queue
+ *
+ * To be kept in &request.dmabuf_nth from before the bio is split.
+ *
+ * Returns: which mapping of the buffer for the device this is, 0 for none yet.
+ */
+u32 blk_dmabuf_nth(const struct bio *bio)
+{
+	struct dma_buf_dio_map *map = blk_dmabuf_map(bio);
+
+	return map ? READ_ONCE(map->nth) : 0;
 }
 
 /*
@@ -256,80 +256,83 @@ static void blk_dmabuf_fit(const struct dma_buf_dio_map *map,
  * @nsegs: set to the number of DMA segments that these are
  * @gaps: set to all bits of the addresses where two segments meet
  *
- * Returns: 0, -ENODEV if the disk is going away, -EOPNOTSUPP if a segment is
- * not aligned for the device, if the disk does not take dma-bufs any more, or
- * if a map has to be made first.
+ * Returns: 0, or -EUNMAPPED if the buffer is not mapped, if a segment is not
+ * aligned for the device, or if the disk does not take dma-bufs any more.
  */
 int blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
 		       unsigned int len_align_mask, unsigned int max_bytes,
 		       unsigned int align, unsigned int *bytes,
 		       unsigned int *nsegs, unsigned int *gaps)
 {
-	struct dma_buf_dio_map *map = blk_dmabuf_map(bio);
-	struct gendisk *disk = bio->bi_bdev->bd_disk;
+	bool final = bio->bi_bdev->bd_disk->dmabuf_dev;
 	unsigned int size = bio->bi_iter.bi_size;
 	unsigned int len = min(size, max_bytes);
+	struct dma_buf_dio_map *map = NULL;
 	struct blk_dmabuf_fit fit;
-
-	/*
-	 * The usage counter of a final queue is held.  If it could be taken
-	 * after the disk was deleted, as for a queue that outlives its disk,
-	 * it does not keep the map.
-	 */
-	if (disk->dmabuf_dev && (!map || test_bit(GD_DEAD, &disk->state)))
-		return -ENODEV;
 
 	/* The disk may have been formatted with integrity data since */
 	if (!blk_dmabuf_supported(bio))
-		return dma_buf_dio_refuse(bio->bi_dmabuf, DMA_BUF_DIO_DISK);
+		return -EUNMAPPED;
 
-	/* What follows a bio that was sent back need not try */
-	if (!map && READ_ONCE(bio->bi_dmabuf->want))
-		return -EOPNOTSUPP;
-
-	/* No map: not the final queue, where only the size matters */
-	if (!map)
-		fit = (struct blk_dmabuf_fit){ .bytes = len, .nsegs = 1 };
-	else
+	if (final) {
+		map = blk_dmabuf_map(bio);
+		if (!map || !dma_buf_dio_map_get(map))
+			return -EUNMAPPED;
 		blk_dmabuf_fit(map, lim, len_align_mask, lim->max_segments,
 			       bio->bi_iter.bi_flat_offset, len, &fit);
+	} else {
+		fit = (struct blk_dmabuf_fit){ .bytes = len, .nsegs = 1 };
+	}
 
 	/* A segment may end inside a block: leave that to the next request */
 	if (fit.bytes < size && !IS_ALIGNED(fit.bytes, align)) {
 		len = ALIGN_DOWN(fit.bytes, align);
-		if (map)
+		if (final)
 			blk_dmabuf_fit(map, lim, len_align_mask,
 				       lim->max_segments,
 				       bio->bi_iter.bi_flat_offset, len, &fit);
 		else
 			fit.bytes = len;
 	}
+	if (final)
+		dma_buf_dio_map_put(map);
 
 	*bytes = fit.bytes;
 	*nsegs = fit.nsegs;
 	*gaps = fit.gaps;
-	if (fit.misaligned)
-		return dma_buf_dio_refuse(bio->bi_dmabuf,
-					  DMA_BUF_DIO_ALIGNMENT);
-	return 0;
+	return fit.misaligned ? -EUNMAPPED : 0;
+}
+
+/* The map that the bio of a request was split by, for use by the device. */
+static struct dma_buf_dio_map *blk_dmabuf_get_map(const struct request *rq)
+{
+	struct dma_buf_dio_map *map = blk_dmabuf_map(rq->bio);
+
+	if (!map || !dma_buf_dio_map_get(map))
+		return NULL;
+	if (map->nth == rq->dmabuf_nth)
+		return map;
+	dma_buf_dio_map_put(map);
+	return NULL;
 }
 
 /**
  * blk_dmabuf_count_segments - count the DMA segments of what is left to do
  * @rq: a request with %REQ_DMABUF, which was completed in part
  *
- * Returns: their number, as the driver will get them.
+ * Returns: their number, as the driver will get them if it gets any.
  */
 unsigned int blk_dmabuf_count_segments(struct request *rq)
 {
+	struct dma_buf_dio_map *map = blk_dmabuf_get_map(rq);
 	struct bio *bio = rq->bio;
-	struct dma_buf_dio_map *map = blk_dmabuf_map(bio);
 	struct blk_dmabuf_fit fit;
 
-	if (WARN_ON_ONCE(!map))
-		return 0;
+	if (!map)
+		return 1;
 	blk_dmabuf_fit(map, &rq->q->limits, 0, UINT_MAX,
 		       bio->bi_iter.bi_flat_offset, bio->bi_iter.bi_size, &fit);
+	dma_buf_dio_map_put(map);
 	return fit.nsegs;
 }
 
@@ -342,6 +345,7 @@ unsigned int blk_dmabuf_count_segments(struct request *rq)
  */
 bool blk_dmabuf_map_iter_start(struct request *rq, struct blk_dma_iter *iter)
 {
+	struct dma_buf_dio_map *map = blk_dmabuf_get_map(rq);
 	struct bio *bio = rq->bio;
 
 	/* Peer memory has been taken care of when it was mapped */
@@ -350,17 +354,16 @@ bool blk_dmabuf_map_iter_start(struct request *rq, struct blk_dma_iter *iter)
 		.iter = {
 			.iter	= bio->bi_iter,
 			.bio	= bio,
-			.dmabuf	= blk_dmabuf_map(bio),
+			.dmabuf	= map,
 		},
 	};
-	if (WARN_ON_ONCE(!iter->iter.dmabuf || bio->bi_next)) {
-		iter->status = BLK_STS_IOERR;
+	if (!map) {
+		iter->status = BLK_STS_UNMAPPED;
 		return false;
 	}
 	iter->iter.dmabuf_idx =
-		dma_buf_dio_map_index(iter->iter.dmabuf,
-				      bio->bi_iter.bi_flat_offset);
-	trace_dma_buf_dio_command(iter->iter.dmabuf, disk_devt(rq->q->disk),
+		dma_buf_dio_map_index(map, bio->bi_iter.bi_flat_offset);
+	trace_dma_buf_dio_command(map, disk_devt(rq->q->disk),
 				  op_is_write(req_op(rq)),
 				  bio->bi_iter.bi_flat_offset,
 				  bio->bi_iter.bi_size,
@@ -392,3 +395,25 @@ bool blk_dmabuf_map_iter_next(struct request *rq, struct blk_dma_iter *iter)
 		iter->iter.dmabuf_idx++;
 	return true;
 }
+
+/**
+ * blk_rq_dma_premapped_end - the device is done with the addresses of a request
+ * @rq: a request with %REQ_DMABUF, for which blk_rq_dma_map_iter_start() has
+ *	returned %true
+ *
+ * Called by blk_rq_dma_unmap().
+ *
+ * Context: any, before the request or a part of it is completed.
+ */
+void blk_rq_dma_premapped_end(struct request *rq)
+{
+	/* While it is in use, it is the same that was looked up before */
+	dma_buf_dio_map_put(blk_dmabuf_map(rq->bio));
+}
+EXPORT_SYMBOL_GPL(blk_rq_dma_premapped_end);
+
+static int __init blk_dmabuf_init(void)
+{
+	return bioset_init(&blk_dmabuf_split_set, BIO_POOL_SIZE, 0, 0);
+}
+subsys_initcall(blk_dmabuf_init);

@@ -13,8 +13,9 @@ void blk_dmabuf_bio_set(struct bio *bio, const struct iov_iter *iter,
 int blk_dmabuf_bio_set_checked(struct bio *bio, struct iov_iter *iter,
 			       unsigned int mem_align_mask,
 			       unsigned int len_align_mask);
-blk_status_t blk_dmabuf_check_bio(struct bio *bio);
-bool blk_dmabuf_enter_queue(struct bio *bio);
+bool blk_dmabuf_supported(struct bio *bio);
+struct bio_set *blk_dmabuf_bio_set_for_split(struct gendisk *disk);
+u32 blk_dmabuf_nth(const struct bio *bio);
 int blk_dmabuf_fit_bio(struct bio *bio, const struct queue_limits *lim,
 		       unsigned int len_align_mask, unsigned int max_bytes,
 		       unsigned int align, unsigned int *bytes,
@@ -39,17 +40,23 @@ static inline int blk_dmabuf_bio_set_checked(struct bio *bio,
 					     unsigned int mem_align_mask,
 					     unsigned int len_align_mask)
 {
-	return -EOPNOTSUPP;
+	return -EUNMAPPED;
 }
 
-static inline blk_status_t blk_dmabuf_check_bio(struct bio *bio)
+static inline bool blk_dmabuf_supported(struct bio *bio)
 {
-	return BLK_STS_NOTSUPP;
+	return false;
 }
 
-static inline bool blk_dmabuf_enter_queue(struct bio *bio)
+static inline struct bio_set *
+blk_dmabuf_bio_set_for_split(struct gendisk *disk)
 {
-	return true;
+	return &disk->bio_split;
+}
+
+static inline u32 blk_dmabuf_nth(const struct bio *bio)
+{
+	return 0;
 }
 
 static inline int blk_dmabuf_fit_bio(struct bio *bio,
@@ -59,7 +66,7 @@ static inline int blk_dmabuf_fit_bio(struct bio *bio,
 				     unsigned int align, unsigned int *bytes,
 				     unsigned int *nsegs, unsigned int *gaps)
 {
-	return -EOPNOTSUPP;
+	return -EUNMAPPED;
 }
 
 static inline unsigned int blk_dmabuf_count_segments(struct request *rq)

@@ -8,6 +8,7 @@
 #include <kunit/test.h>
 #include <linux/prandom.h>
 
+#include "../blk.h"
 #include "fake.h"
 
 /* How much of it the size limits allow for a request, which @max is one of */
@@ -49,7 +50,7 @@ static u64 ref_fit(const struct fake_buf *b, const struct queue_limits *lim,
 }
 
 /* Does the transfer, and checks it against the above. */
-static unsigned int check_split(struct fake_disk *d, const struct fake_buf *b,
+static unsigned int check_split(struct fake_disk *d, struct fake_buf *b,
 				sector_t sector, u64 offset, unsigned int bytes,
 				unsigned int grain)
 {
@@ -296,7 +297,7 @@ static void blk_dmabuf_split_test_table(struct kunit *test)
 
 	while (c->seg[nr].len)
 		nr++;
-	b = fake_buf_create(test, c->seg, nr, DMA_FROM_DEVICE);
+	b = fake_buf_create(test, c->seg, nr, READ);
 	lim.features = BLK_FEAT_DMABUF;
 	lim.dma_alignment = 3;
 	d = fake_disk_create(test, "dmabuf0", &lim, 0);
@@ -379,8 +380,7 @@ static void blk_dmabuf_split_test_random(struct kunit *test)
 		bytes = 1 + prandom_u32_state(&rnd) % (size - offset);
 		bytes = round_down(max(bytes, lbs), lbs);
 
-		b = fake_buf_create(test, seg, nr, round % 2 ?
-				    DMA_TO_DEVICE : DMA_FROM_DEVICE);
+		b = fake_buf_create(test, seg, nr, round % 2 ? WRITE : READ);
 		fake_disk_set_limits(d, &lim);
 		check_split(d, b, (round % 7) * SECTORS(lbs), offset, bytes,
 			    min(grain, SZ_512));
@@ -400,34 +400,97 @@ static void blk_dmabuf_split_test_misaligned(struct kunit *test)
 	static const struct dma_buf_segment len_segs[] = {
 		{ 0x10000, 0x1002 }, { 0x20000, 0x0ffe },
 	};
-	struct fake_buf *addr = fake_buf_create(test, addr_segs, 2,
-						DMA_FROM_DEVICE);
-	struct fake_buf *len = fake_buf_create(test, len_segs, 2,
-						DMA_FROM_DEVICE);
+	struct fake_buf *addr = fake_buf_create(test, addr_segs, 2, READ);
+	struct fake_buf *len = fake_buf_create(test, len_segs, 2, READ);
 	struct fake_disk *d = fake_disk_create(test, "dmabuf0", &fake_limits, 0);
 
 	KUNIT_EXPECT_EQ(test, fake_rw(d, addr, 0, 0, 0x1000), 0);
 	KUNIT_EXPECT_EQ(test, fake_rw(d, addr, 0, 2, 0x1000),
-			-EOPNOTSUPP);
+			-EUNMAPPED);
 	KUNIT_EXPECT_EQ(test, fake_rw(d, addr, 0, 0, 0x2000),
-			-EOPNOTSUPP);
+			-EUNMAPPED);
 	KUNIT_EXPECT_EQ(test, fake_rw(d, addr, 0, 0x1000, 0x1000),
-			-EOPNOTSUPP);
+			-EUNMAPPED);
 	KUNIT_EXPECT_EQ(test, d->nr_reqs, 1);
 	fake_disk_expect(d, addr, 0, 0, 0x1000);
 
 	fake_disk_forget(d);
 	KUNIT_EXPECT_EQ(test, fake_rw(d, len, 0, 0, 0x1000), 0);
 	KUNIT_EXPECT_EQ(test, fake_rw(d, len, 0, 0, 0x2000),
-			-EOPNOTSUPP);
+			-EUNMAPPED);
 	KUNIT_EXPECT_EQ(test, d->nr_reqs, 1);
 	fake_disk_expect(d, len, 0, 0, 0x1000);
+}
+
+/* Where a bio for all of a small buffer is split: the front in sectors, or why */
+static int split_small(struct fake_disk *d, const struct fake_buf *b,
+		       blk_opf_t opf, unsigned int *nsegs)
+{
+	struct bio bio;
+	int ret;
+
+	*nsegs = 0;
+	fake_init_bio(&bio, d->disk->part0, b, 0, 0, SZ_64K);
+	bio.bi_opf |= opf;
+	ret = bio_split_rw_at(&bio, fake_disk_limits(d), nsegs, SZ_1M);
+	bio_uninit(&bio);
+	return ret;
+}
+
+/* The segments are those of now, and looking at them takes no time. */
+static void blk_dmabuf_split_test_revoked(struct kunit *test)
+{
+	static const struct dma_buf_segment elsewhere[] = {
+		{ 0x1000000, 0x1000 }, { 0x1800000, 0xf000 },
+	};
+	static const struct dma_buf_segment whole[] = { { 0x1000000, SZ_64K } };
+	struct queue_limits lim = fake_limits;
+	struct fake_buf *b = fake_buf_small(test);
+	struct fake_disk *d;
+	unsigned int nsegs;
+
+	lim.max_segments = 2;
+	d = fake_disk_create(test, "dmabuf0", &lim, 0);
+	KUNIT_EXPECT_EQ(test, split_small(d, b, 0, &nsegs), -EUNMAPPED);
+	KUNIT_EXPECT_EQ(test, atomic_read(&b->maps), 0);
+
+	KUNIT_ASSERT_EQ(test, fake_buf_map(b, d), 0);
+	KUNIT_EXPECT_EQ(test, split_small(d, b, 0, &nsegs), SECTORS(0xc000));
+	KUNIT_EXPECT_EQ(test, nsegs, 2);
+	/* What must not be split is not */
+	KUNIT_EXPECT_EQ(test, split_small(d, b, REQ_NOWAIT, &nsegs), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, split_small(d, b, REQ_ATOMIC, &nsegs), -EINVAL);
+
+	/* If one of these had kept a use of the map, that would not return */
+	fake_buf_revoke(b);
+	KUNIT_EXPECT_EQ(test, atomic_read(&b->unmaps), 1);
+	KUNIT_EXPECT_EQ(test, split_small(d, b, 0, &nsegs), -EUNMAPPED);
+	KUNIT_EXPECT_EQ(test, split_small(d, b, REQ_NOWAIT, &nsegs), -EUNMAPPED);
+	KUNIT_EXPECT_EQ(test, split_small(d, b, REQ_ATOMIC, &nsegs), -EUNMAPPED);
+
+	fake_buf_move(b, elsewhere, ARRAY_SIZE(elsewhere));
+	KUNIT_ASSERT_EQ(test, fake_buf_map(b, d), 0);
+	KUNIT_EXPECT_EQ(test, split_small(d, b, REQ_ATOMIC, &nsegs), 0);
+	KUNIT_EXPECT_EQ(test, nsegs, 2);
+	fake_buf_move(b, whole, ARRAY_SIZE(whole));
+	KUNIT_ASSERT_EQ(test, fake_buf_map(b, d), 0);
+	KUNIT_EXPECT_EQ(test, split_small(d, b, REQ_NOWAIT, &nsegs), 0);
+	KUNIT_EXPECT_EQ(test, nsegs, 1);
+
+	/* Since the bio was submitted, the disk has lost what it takes */
+	d->disk->queue->limits.features &= ~BLK_FEAT_DMABUF;
+	KUNIT_EXPECT_EQ(test, split_small(d, b, 0, &nsegs), -EUNMAPPED);
+	d->disk->queue->limits.features |= BLK_FEAT_DMABUF;
+	KUNIT_EXPECT_EQ(test, split_small(d, b, 0, &nsegs), 0);
+	fake_buf_revoke(b);
+	KUNIT_EXPECT_EQ(test, atomic_read(&b->unmaps), 3);
 }
 
 static struct kunit_case blk_dmabuf_split_cases[] = {
 	KUNIT_CASE_PARAM(blk_dmabuf_split_test_table, split_gen_params),
 	KUNIT_CASE_PARAM(blk_dmabuf_split_test_random, split_seed_gen_params),
 	KUNIT_CASE(blk_dmabuf_split_test_misaligned),
+	KUNIT_CASE(blk_dmabuf_split_test_revoked),
 	{ }
 };
 

@@ -13,6 +13,7 @@
 #include <linux/uio.h>
 
 #include "../blk.h"
+#include "../blk-dmabuf.h"
 #include "fake.h"
 
 MODULE_IMPORT_NS("DMA_BUF");
@@ -34,18 +35,28 @@ static void fake_unmap_dma_buf(struct dma_buf_attachment *attach,
 {
 }
 
-/*
- * Each mapping has memory of its own, so that nobody can look at it after it
- * is gone without tripping over the zeroes, or over KASAN.
+/**
+ * struct fake_mapping - a mapping of a buffer for a device
+ * @segs: as others see it
+ * @users: number of requests that the device has with its addresses
+ * @seg: its segments
+ *
+ * Each has memory of its own, so that nobody can look at it after it is gone
+ * without tripping over the zeroes, or over KASAN.
  */
+struct fake_mapping {
+	struct dma_buf_segments segs;
+	atomic_t users;
+	struct dma_buf_segment seg[];
+};
+
 static struct dma_buf_segments *
 fake_map_segments(struct dma_buf_attachment *attach,
 		  enum dma_data_direction dir)
 {
+	u64 shift = (uintptr_t)dev_get_drvdata(attach->dev);
 	struct fake_buf *b = attach->dmabuf->priv;
-	struct fake_disk *d = dev_get_drvdata(attach->dev);
-	struct dma_buf_segments *segs;
-	struct dma_buf_segment *seg;
+	struct fake_mapping *m;
 	unsigned int i;
 
 	if (!dma_resv_is_locked(attach->dmabuf->resv))
@@ -53,36 +64,39 @@ fake_map_segments(struct dma_buf_attachment *attach,
 	if (b->map_error)
 		return ERR_PTR(b->map_error);
 
-	segs = kzalloc(sizeof(*segs) + b->nr * sizeof(*seg), GFP_KERNEL);
-	if (!segs)
+	m = kzalloc_flex(*m, seg, b->nr);
+	if (!m)
 		return ERR_PTR(-ENOMEM);
-	seg = (void *)(segs + 1);
 	for (i = 0; i < b->nr; i++) {
-		seg[i].addr = b->seg[i].addr + d->shift;
-		seg[i].len = b->seg[i].len;
+		m->seg[i].addr = b->seg[i].addr + shift;
+		m->seg[i].len = b->seg[i].len;
 	}
-	segs->seg = seg;
-	segs->nr = b->nr;
+	m->segs.seg = m->seg;
+	m->segs.nr = b->nr;
 	atomic_inc(&b->maps);
-	return segs;
+	return &m->segs;
 }
 
 static void fake_unmap_segments(struct dma_buf_attachment *attach,
 				struct dma_buf_segments *segs,
 				enum dma_data_direction dir)
 {
+	struct fake_mapping *m = container_of(segs, struct fake_mapping, segs);
 	struct fake_buf *b = attach->dmabuf->priv;
 
 	if (!dma_resv_is_locked(attach->dmabuf->resv))
 		b->unlocked = true;
+	if (atomic_read(&m->users))
+		b->taken = true;
 	atomic_inc(&b->unmaps);
-	kfree_sensitive(segs);
+	kfree_sensitive(m);
 }
 
 static void fake_release(struct dma_buf *dmabuf)
 {
 	struct fake_buf *b = dmabuf->priv;
 
+	b->attached = !list_empty(&dmabuf->attachments);
 	b->released = true;
 }
 
@@ -94,50 +108,27 @@ static const struct dma_buf_ops fake_dma_buf_ops = {
 	.release	= fake_release,
 };
 
-/**
- * fake_buf_open - open a buffer for direct I/O
- * @b: the buffer, which is closed
- * @dir: direction of the DMA
- */
-void fake_buf_open(struct fake_buf *b, enum dma_data_direction dir)
-{
-	b->dio = dma_buf_dio_open(b->dmabuf, dir);
-	KUNIT_ASSERT_NOT_NULL(b->test, b->dio);
-}
-
-/**
- * fake_buf_close - undo fake_buf_open(), if it was done
- * @b: the buffer, with no I/O in flight
- */
-void fake_buf_close(struct fake_buf *b)
-{
-	if (b->dio)
-		dma_buf_dio_close(b->dio);
-	b->dio = NULL;
-}
-
 /* Whatever a test has done, nothing may be left of it. */
 static void fake_buf_destroy(void *data)
 {
 	struct fake_buf *b = data;
 	struct kunit *test = b->test;
 
-	fake_buf_close(b);
-	KUNIT_EXPECT_EQ(test, atomic_read(&b->maps), atomic_read(&b->unmaps));
-	KUNIT_EXPECT_TRUE(test, list_empty(&b->dmabuf->attachments));
-	KUNIT_EXPECT_FALSE(test, b->unlocked);
-
 	dma_buf_put(b->dmabuf);
 	flush_delayed_fput();
 	KUNIT_EXPECT_TRUE(test, b->released);
+	KUNIT_EXPECT_EQ(test, atomic_read(&b->maps), atomic_read(&b->unmaps));
+	KUNIT_EXPECT_FALSE(test, b->unlocked);
+	KUNIT_EXPECT_FALSE(test, b->taken);
+	KUNIT_EXPECT_FALSE(test, b->attached);
 }
 
 /**
- * fake_buf_create - export a dma-buf and open it for direct I/O
- * @test: the test, at the end of which all of it goes
+ * fake_buf_create - export a dma-buf
+ * @test: the test, at the end of which it goes
  * @seg: where the buffer is
  * @nr: number of @seg
- * @dir: direction of the DMA
+ * @rw: see &fake_buf.rw
  *
  * To be called before the disk of the test is created, as the end comes in
  * reverse order.
@@ -146,7 +137,7 @@ static void fake_buf_destroy(void *data)
  */
 struct fake_buf *fake_buf_create(struct kunit *test,
 				 const struct dma_buf_segment *seg,
-				 unsigned int nr, enum dma_data_direction dir)
+				 unsigned int nr, int rw)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
 	struct fake_buf *b;
@@ -158,6 +149,7 @@ struct fake_buf *fake_buf_create(struct kunit *test,
 	b->test = test;
 	b->seg = seg;
 	b->nr = nr;
+	b->rw = rw;
 
 	info.ops = &fake_dma_buf_ops;
 	info.priv = b;
@@ -169,7 +161,6 @@ struct fake_buf *fake_buf_create(struct kunit *test,
 
 	ret = kunit_add_action_or_reset(test, fake_buf_destroy, b);
 	KUNIT_ASSERT_EQ(test, ret, 0);
-	fake_buf_open(b, dir);
 	return b;
 }
 
@@ -185,7 +176,7 @@ struct fake_buf *fake_buf_small(struct kunit *test)
 		{ 0x10000, 0x4000 }, { 0x30000, 0x8000 }, { 0x20000, 0x4000 },
 	};
 
-	return fake_buf_create(test, segs, ARRAY_SIZE(segs), DMA_FROM_DEVICE);
+	return fake_buf_create(test, segs, ARRAY_SIZE(segs), READ);
 }
 
 /**
@@ -200,7 +191,50 @@ struct fake_buf *fake_buf_large(struct kunit *test)
 		{ 0x100000000, 3ULL * SZ_1G }, { 0x200000000, SZ_4G },
 	};
 
-	return fake_buf_create(test, segs, ARRAY_SIZE(segs), DMA_FROM_DEVICE);
+	return fake_buf_create(test, segs, ARRAY_SIZE(segs), READ);
+}
+
+/**
+ * fake_buf_map - map a buffer for a disk, as all have to who submit bios
+ * @b: the buffer
+ * @d: the disk, which has a DMA device
+ *
+ * Returns: 0 or an error.
+ */
+int fake_buf_map(struct fake_buf *b, struct fake_disk *d)
+{
+	return dma_buf_dio_map(b->dmabuf, d->disk->dmabuf_dev, false);
+}
+
+/**
+ * fake_buf_revoke - the exporter wants the buffer back
+ * @b: the buffer
+ *
+ * Waits for requests that disks have in flight.
+ */
+void fake_buf_revoke(struct fake_buf *b)
+{
+	dma_resv_lock(b->dmabuf->resv, NULL);
+	dma_buf_invalidate_mappings(b->dmabuf);
+	dma_resv_unlock(b->dmabuf->resv);
+}
+
+/**
+ * fake_buf_move - the exporter puts the buffer elsewhere
+ * @b: the buffer
+ * @seg: where it is from now on, for who maps it anew
+ * @nr: number of @seg, which are of the same size in all
+ *
+ * Waits as fake_buf_revoke().
+ */
+void fake_buf_move(struct fake_buf *b, const struct dma_buf_segment *seg,
+		   unsigned int nr)
+{
+	dma_resv_lock(b->dmabuf->resv, NULL);
+	dma_buf_invalidate_mappings(b->dmabuf);
+	b->seg = seg;
+	b->nr = nr;
+	dma_resv_unlock(b->dmabuf->resv);
 }
 
 /**
@@ -320,33 +354,73 @@ static void fake_check_request(struct fake_disk *d, struct request *rq,
 		fake_fault(d, "%llu+%u is in two chunks", r->sector, r->bytes);
 }
 
+/* What the driver keeps of a request while the device has it. */
+struct fake_pdu {
+	struct dma_iova_state state;
+	enum pci_p2pdma_map_type map;
+	struct fake_mapping *mapping;
+};
+
+/* The device has addresses of this mapping, which says so. */
+static struct fake_mapping *fake_begin_use(const struct request *rq)
+{
+	struct fake_mapping *m;
+
+	m = container_of(dma_buf_dio_find(rq->bio->bi_dmabuf,
+					  rq->q->disk->dmabuf_dev)->segs,
+			 struct fake_mapping, segs);
+	atomic_inc(&m->users);
+	return m;
+}
+
 /* All that the driver of a real device does to map a request */
 static void fake_map_request(struct fake_disk *d, struct request *rq,
 			     struct fake_req *r)
 {
-	struct dma_iova_state state;
+	struct fake_pdu *pdu = blk_mq_rq_to_pdu(rq);
 	struct blk_dma_iter iter;
 
 	/* Whoever uses what was not set up for this request shall notice */
-	memset(&state, 0xff, sizeof(state));
+	memset(pdu, 0xff, sizeof(*pdu));
 	memset(&iter, 0xff, sizeof(iter));
+	pdu->mapping = NULL;
 
-	if (blk_rq_dma_map_iter_start(rq, d->dev, &state, &iter)) {
-		do {
-			if (d->nr_segs == FAKE_MAX_SEGS) {
-				fake_fault(d, "too many segments");
-				break;
-			}
-			d->seg[d->nr_segs].addr = iter.addr;
-			d->seg[d->nr_segs++].len = iter.len;
-			r->nr++;
-		} while (blk_rq_dma_map_iter_next(rq, d->dev, &iter));
+	if (!blk_rq_dma_map_iter_start(rq, d->dev, &pdu->state, &iter)) {
+		if (iter.status != BLK_STS_UNMAPPED)
+			fake_fault(d, "mapping failed: %d",
+				   (__force int)iter.status);
+		r->unmapped = true;
+		return;
 	}
+
+	pdu->map = iter.p2pdma.map;
+	pdu->mapping = fake_begin_use(rq);
+	do {
+		if (d->nr_segs == FAKE_MAX_SEGS) {
+			fake_fault(d, "too many segments");
+			break;
+		}
+		d->seg[d->nr_segs].addr = iter.addr;
+		d->seg[d->nr_segs++].len = iter.len;
+		r->nr++;
+	} while (blk_rq_dma_map_iter_next(rq, d->dev, &iter));
 	if (iter.status != BLK_STS_OK)
 		fake_fault(d, "mapping failed: %d", (__force int)iter.status);
-	if (blk_rq_dma_map_coalesce(&state))
+	if (blk_rq_dma_map_coalesce(&pdu->state))
 		fake_fault(d, "one IOVA range claimed");
-	if (!blk_rq_dma_unmap(rq, d->dev, &state, r->bytes, iter.p2pdma.map))
+}
+
+/* The device is done with a request, whatever becomes of that now. */
+static void fake_unmap_request(struct fake_disk *d, struct request *rq)
+{
+	struct fake_pdu *pdu = blk_mq_rq_to_pdu(rq);
+
+	if (!blk_rq_dma_premapped(rq))
+		return;
+	atomic_dec(&pdu->mapping->users);
+	pdu->mapping = NULL;
+	if (!blk_rq_dma_unmap(rq, d->dev, &pdu->state, blk_rq_bytes(rq),
+			      pdu->map))
 		fake_fault(d, "asked to unmap");
 }
 
@@ -369,8 +443,20 @@ static struct fake_req *fake_record(struct fake_disk *d, struct request *rq)
 		return r;
 
 	fake_map_request(d, rq, r);
-	fake_check_request(d, rq, r);
+	if (!r->unmapped)
+		fake_check_request(d, rq, r);
 	return r;
+}
+
+/* A part of a request is completed, and the device gets the rest once more. */
+static void fake_requeue(struct fake_disk *d, struct request *rq,
+			 unsigned int bytes)
+{
+	/* With less than all there must be something left */
+	if (bytes && !blk_update_request(rq, BLK_STS_OK, bytes))
+		fake_fault(d, "nothing left of a request");
+	rq->rq_flags |= RQF_DONTPREP;
+	blk_mq_requeue_request(rq, true);
 }
 
 static blk_status_t fake_queue_rq(struct blk_mq_hw_ctx *hctx,
@@ -380,25 +466,28 @@ static blk_status_t fake_queue_rq(struct blk_mq_hw_ctx *hctx,
 	blk_status_t status = BLK_STS_OK;
 	struct request *rq = bd->rq;
 	unsigned int part = 0;
-	bool hold = false;
 	struct fake_req *r;
 
 	scoped_guard(spinlock_irqsave, &d->lock) {
 		r = fake_record(d, rq);
+		if (r->unmapped)
+			return BLK_STS_UNMAPPED;
 		if (d->busy) {
 			d->busy--;
+			fake_unmap_request(d, rq);
 			return BLK_STS_RESOURCE;
 		}
 
 		blk_mq_start_request(rq);
+		if (d->hold) {
+			list_add_tail(&rq->queuelist, &d->held);
+			d->nr_held++;
+			return BLK_STS_OK;
+		}
 		if (d->part && d->part < r->bytes) {
 			part = d->part;
 			d->part = 0;
 			r->done = part;
-		} else if (d->hold) {
-			hold = true;
-			list_add_tail(&rq->queuelist, &d->held);
-			d->nr_held++;
 		} else if (d->fail && d->fail_sector - r->sector <
 			   r->bytes >> SECTOR_SHIFT) {
 			status = d->fail;
@@ -407,15 +496,11 @@ static blk_status_t fake_queue_rq(struct blk_mq_hw_ctx *hctx,
 		}
 	}
 
-	if (part) {
-		/* With less than all there must be something left */
-		if (!blk_update_request(rq, BLK_STS_OK, part))
-			fake_fault(d, "nothing left of a request");
-		rq->rq_flags |= RQF_DONTPREP;
-		blk_mq_requeue_request(rq, true);
-	} else if (!hold) {
+	fake_unmap_request(d, rq);
+	if (part)
+		fake_requeue(d, rq, part);
+	else
 		blk_mq_end_request(rq, status);
-	}
 	return BLK_STS_OK;
 }
 
@@ -438,24 +523,113 @@ void fake_disk_forget(struct fake_disk *d)
 	d->nr_segs = 0;
 }
 
+/* The record of a request in flight has the same first sector. */
+static void fake_record_done(struct fake_disk *d, const struct request *rq,
+			     unsigned int bytes)
+{
+	unsigned int i;
+
+	guard(spinlock_irqsave)(&d->lock);
+	for (i = d->nr_reqs; i--;) {
+		if (d->req[i].sector != blk_rq_pos(rq))
+			continue;
+		d->req[i].done = bytes;
+		return;
+	}
+}
+
+static struct request *fake_first_held(struct fake_disk *d)
+{
+	struct request *rq;
+
+	guard(spinlock_irqsave)(&d->lock);
+	rq = list_first_entry_or_null(&d->held, struct request, queuelist);
+	if (rq) {
+		list_del_init(&rq->queuelist);
+		d->nr_held--;
+	}
+	return rq;
+}
+
+/* From now on requests are completed, or held elsewhere. */
+static struct request *fake_next_held(struct fake_disk *d)
+{
+	scoped_guard(spinlock_irqsave, &d->lock)
+		d->hold = false;
+	return fake_first_held(d);
+}
+
 /**
- * fake_disk_end_held - end all requests in flight
+ * fake_disk_end_first - end the request that is in flight for longest, if any
+ * @d: the disk, which goes on to hold requests
+ * @status: how
+ */
+void fake_disk_end_first(struct fake_disk *d, blk_status_t status)
+{
+	struct request *rq = fake_first_held(d);
+
+	if (!rq)
+		return;
+	if (status == BLK_STS_OK)
+		fake_record_done(d, rq, blk_rq_bytes(rq));
+	fake_unmap_request(d, rq);
+	blk_mq_end_request(rq, status);
+}
+
+/**
+ * fake_disk_end_held - end all requests in flight, and hold no more
  * @d: the disk
  * @status: how
  */
 void fake_disk_end_held(struct fake_disk *d, blk_status_t status)
 {
-	struct request *rq, *next;
-	LIST_HEAD(held);
-
-	scoped_guard(spinlock_irqsave, &d->lock) {
-		list_splice_init(&d->held, &held);
-		d->nr_held = 0;
+	scoped_guard(spinlock_irqsave, &d->lock)
 		d->hold = false;
+	while (READ_ONCE(d->nr_held))
+		fake_disk_end_first(d, status);
+}
+
+/**
+ * fake_disk_requeue_held - take all requests in flight back, and hold no more
+ * @d: the disk
+ * @bytes: how much of each is completed before, not all
+ * @revoke: a buffer that is revoked as soon as the device is done with it, when
+ *	the block layer does not know that yet, or %NULL
+ */
+void fake_disk_requeue_held(struct fake_disk *d, unsigned int bytes,
+			    struct fake_buf *revoke)
+{
+	struct request *rq;
+
+	while ((rq = fake_next_held(d))) {
+		fake_record_done(d, rq, bytes);
+		fake_unmap_request(d, rq);
+		if (revoke)
+			fake_buf_revoke(revoke);
+		fake_requeue(d, rq, bytes);
 	}
-	list_for_each_entry_safe(rq, next, &held, queuelist) {
-		list_del_init(&rq->queuelist);
-		blk_mq_end_request(rq, status);
+}
+
+/**
+ * fake_disk_steal_held - take the bios of all requests in flight, hold no more
+ * @d: the disk, of which the requests end without them
+ * @bdev: where they are for from now on
+ * @bios: the bios are added to it, to be submitted
+ *
+ * That is what multipath drivers do when a path fails.
+ */
+void fake_disk_steal_held(struct fake_disk *d, struct block_device *bdev,
+			  struct bio_list *bios)
+{
+	struct request *rq;
+	struct bio *bio;
+
+	while ((rq = fake_next_held(d))) {
+		fake_unmap_request(d, rq);
+		for (bio = rq->bio; bio; bio = bio->bi_next)
+			bio_set_dev(bio, bdev);
+		blk_steal_bios(bios, rq);
+		blk_mq_end_request(rq, BLK_STS_OK);
 	}
 }
 
@@ -483,6 +657,17 @@ static void fake_disk_destroy(void *data)
 	blk_mq_free_tag_set(&d->set);
 	KUNIT_EXPECT_STREQ(d->test, d->fault, "");
 	kvfree(d);
+}
+
+/**
+ * fake_disk_free - end a disk before its test ends
+ * @d: the disk, which is removed if it was not, and of which nothing is left
+ */
+void fake_disk_free(struct fake_disk *d)
+{
+	kunit_release_action(d->test, fake_disk_destroy, d);
+	/* The disk goes with its inode */
+	rcu_barrier();
 }
 
 /* What the limits say about the size of a dma-buf request */
@@ -530,14 +715,13 @@ __fake_disk_create(struct kunit *test, const char *name, struct device *dev,
 	d->shift = shift;
 	spin_lock_init(&d->lock);
 	INIT_LIST_HEAD(&d->held);
-	if (dev)
-		dev_set_drvdata(dev, d);
 
 	d->set.ops = &fake_mq_ops;
 	d->set.nr_hw_queues = 1;
 	d->set.queue_depth = 64;
 	d->set.numa_node = NUMA_NO_NODE;
 	d->set.dma_dev = dev;
+	d->set.cmd_size = sizeof(struct fake_pdu);
 	/* Requests shall come as they were submitted */
 	d->set.flags = BLK_MQ_F_NO_SCHED_BY_DEFAULT;
 	ret = blk_mq_alloc_tag_set(&d->set);
@@ -591,7 +775,25 @@ struct fake_disk *fake_disk_create(struct kunit *test, const char *name,
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 	ret = dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(FAKE_DMA_BITS));
 	KUNIT_ASSERT_EQ(test, ret, 0);
+	/* For the exporter, which knows no disks */
+	dev_set_drvdata(dev, (void *)(uintptr_t)shift);
 	return __fake_disk_create(test, name, dev, lim, shift);
+}
+
+/**
+ * fake_disk_create_beside - create one more disk on a device
+ * @other: the first one, which may go before this
+ * @name: name of the disk
+ * @lim: its limits
+ *
+ * Returns: the disk; the test ends here without one.
+ */
+struct fake_disk *fake_disk_create_beside(struct fake_disk *other,
+					  const char *name,
+					  const struct queue_limits *lim)
+{
+	return __fake_disk_create(other->test, name, other->dev, lim,
+				  other->shift);
 }
 
 /**
@@ -669,7 +871,7 @@ void fake_disk_expect(struct fake_disk *d, const struct fake_buf *b,
  * fake_init_bio - make a bio for a part of a buffer
  * @bio: the bio
  * @bdev: where it is for; to refuse it is left to those it is submitted to
- * @b: the buffer, of which the direction tells what is read and what written
+ * @b: the buffer, which says what is read and what written
  * @sector: where on @bdev
  * @offset: where in @b
  * @bytes: how much
@@ -678,20 +880,20 @@ void fake_init_bio(struct bio *bio, struct block_device *bdev,
 		   const struct fake_buf *b, sector_t sector, u64 offset,
 		   unsigned int bytes)
 {
-	bool write = b->dio->dir == DMA_TO_DEVICE;
+	bool write = b->rw == WRITE;
 	struct iov_iter iter;
 
 	bio_init(bio, bdev, NULL, 0, write ? REQ_OP_WRITE : REQ_OP_READ);
-	iov_iter_dmabuf(&iter, write ? ITER_SOURCE : ITER_DEST, b->dio, offset,
-			bytes);
-	bio_iov_iter_set(bio, &iter);
+	iov_iter_dmabuf(&iter, write ? ITER_SOURCE : ITER_DEST, b->dmabuf,
+			offset, bytes);
+	blk_dmabuf_bio_set(bio, &iter, bdev_logical_block_size(bdev) - 1);
 	bio->bi_iter.bi_sector = sector;
 }
 
 /**
  * fake_bdev_rw - read into a buffer, or write from it
  * @bdev: what to read or write
- * @b: the buffer
+ * @b: the buffer, which should be mapped
  * @sector: where on @bdev
  * @offset: where in @b
  * @bytes: how much
@@ -708,6 +910,26 @@ int fake_bdev_rw(struct block_device *bdev, const struct fake_buf *b,
 	ret = submit_bio_wait(&bio);
 	bio_uninit(&bio);
 	return ret;
+}
+
+/**
+ * fake_rw - map a buffer, and read into it, or write from it
+ * @d: the disk to read or write
+ * @b: the buffer
+ * @sector: where on @d
+ * @offset: where in @b
+ * @bytes: how much
+ *
+ * Returns: 0 or the error of the map, or of the bio.
+ */
+int fake_rw(struct fake_disk *d, struct fake_buf *b, sector_t sector,
+	    u64 offset, unsigned int bytes)
+{
+	int ret = fake_buf_map(b, d);
+
+	if (ret)
+		return ret;
+	return fake_bdev_rw(d->disk->part0, b, sector, offset, bytes);
 }
 
 static void fake_bio_end_io(struct bio *bio)

@@ -33,35 +33,44 @@ struct kunit;
  * struct fake_buf - a dma-buf in no memory at all
  * @test: the test
  * @dmabuf: the dma-buf
- * @dio: @dmabuf, opened for direct I/O, or %NULL
- * @seg: where it is, for a disk with &fake_disk.shift of 0
+ * @seg: where it is, for a disk with &fake_disk.shift of 0; what is mapped
+ *	stays there when this changes
  * @nr: number of @seg
+ * @rw: whether fake_init_bio() makes bios that read into it, or write from it
  * @map_error: what the exporter fails to map with
  * @maps: number of calls of &dma_buf_ops.map_segments
  * @unmaps: number of calls of &dma_buf_ops.unmap_segments
  * @unlocked: the reservation lock was not held in one of them
+ * @taken: it was unmapped while a disk had its addresses
+ * @attached: somebody was attached when the last reference was gone
  * @released: the last reference to @dmabuf is gone
  */
 struct fake_buf {
 	struct kunit *test;
 	struct dma_buf *dmabuf;
-	struct dma_buf_dio *dio;
 	const struct dma_buf_segment *seg;
 	unsigned int nr;
+	int rw;
 	int map_error;
 	atomic_t maps;
 	atomic_t unmaps;
 	bool unlocked;
+	bool taken;
+	bool attached;
 	bool released;
 };
 
+struct fake_disk;
+
 struct fake_buf *fake_buf_create(struct kunit *test,
 				 const struct dma_buf_segment *seg,
-				 unsigned int nr, enum dma_data_direction dir);
+				 unsigned int nr, int rw);
 struct fake_buf *fake_buf_small(struct kunit *test);
 struct fake_buf *fake_buf_large(struct kunit *test);
-void fake_buf_open(struct fake_buf *b, enum dma_data_direction dir);
-void fake_buf_close(struct fake_buf *b);
+int fake_buf_map(struct fake_buf *b, struct fake_disk *d);
+void fake_buf_revoke(struct fake_buf *b);
+void fake_buf_move(struct fake_buf *b, const struct dma_buf_segment *seg,
+		   unsigned int nr);
 void fake_buf_free(struct fake_buf *b);
 u64 fake_buf_addr(const struct fake_buf *b, u64 offset, u64 *left);
 
@@ -70,8 +79,9 @@ u64 fake_buf_addr(const struct fake_buf *b, u64 offset, u64 *left);
  * @sector: first sector
  * @bytes: size
  * @done: how much of it the disk has completed without error
- * @premapped: there are device addresses
- * @first: index of the first one in &fake_disk.seg
+ * @premapped: the data is in a dma-buf
+ * @unmapped: which was not mapped, or not as it was before
+ * @first: index of the first device address in &fake_disk.seg
  * @nr: how many there are
  */
 struct fake_req {
@@ -79,6 +89,7 @@ struct fake_req {
 	unsigned int bytes;
 	unsigned int done;
 	bool premapped;
+	bool unmapped;
 	unsigned int first;
 	unsigned int nr;
 };
@@ -89,13 +100,11 @@ struct fake_req {
 /**
  * struct fake_disk - a disk that records
  * @test: the test
- * @dev: the DMA device, or %NULL without one
+ * @dev: the DMA device, which may have other disks, or %NULL without one
  * @disk: the disk
  * @set: its tags
  * @shift: its IOMMU: what is added to &fake_buf.seg for @dev
  * @deleted: @disk was removed
- * @on_the_way: called by a disk on top of this one when it has submitted a bio,
- *	which did not enter the queue yet
  * @lock: taken by queue_rq
  * @max_bytes: largest dma-buf request that the limits allow
  * @busy: this many calls of queue_rq are answered with BLK_STS_RESOURCE
@@ -103,7 +112,7 @@ struct fake_req {
  * @fail_sector: the request with this sector fails with @fail
  * @fail: BLK_STS_OK for none
  * @hold: put requests into @held instead of completing them
- * @held: requests in flight
+ * @held: requests in flight, which have their addresses
  * @nr_held: their number
  * @fault: the first thing that was wrong with a request
  * @nr_reqs: number of @req
@@ -118,7 +127,6 @@ struct fake_disk {
 	struct blk_mq_tag_set set;
 	u64 shift;
 	bool deleted;
-	void (*on_the_way)(struct fake_disk *d, struct dma_buf *dmabuf);
 
 	spinlock_t lock;	/* protects what follows */
 	u64 max_bytes;
@@ -144,12 +152,21 @@ static const struct queue_limits fake_limits __maybe_unused = {
 
 struct fake_disk *fake_disk_create(struct kunit *test, const char *name,
 				   const struct queue_limits *lim, u64 shift);
+struct fake_disk *fake_disk_create_beside(struct fake_disk *other,
+					  const char *name,
+					  const struct queue_limits *lim);
 struct fake_disk *fake_disk_create_no_dma(struct kunit *test, const char *name,
 					  const struct queue_limits *lim);
 void fake_disk_set_limits(struct fake_disk *d, const struct queue_limits *lim);
 void fake_disk_forget(struct fake_disk *d);
+void fake_disk_end_first(struct fake_disk *d, blk_status_t status);
 void fake_disk_end_held(struct fake_disk *d, blk_status_t status);
+void fake_disk_requeue_held(struct fake_disk *d, unsigned int bytes,
+			    struct fake_buf *revoke);
+void fake_disk_steal_held(struct fake_disk *d, struct block_device *bdev,
+			  struct bio_list *bios);
 void fake_disk_delete(struct fake_disk *d);
+void fake_disk_free(struct fake_disk *d);
 void fake_disk_expect(struct fake_disk *d, const struct fake_buf *b,
 		      sector_t sector, u64 offset, u64 bytes);
 
@@ -180,10 +197,7 @@ void fake_init_bio(struct bio *bio, struct block_device *bdev,
 int fake_bdev_rw(struct block_device *bdev, const struct fake_buf *b,
 		 sector_t sector, u64 offset, unsigned int bytes);
 
-static inline int fake_rw(struct fake_disk *d, const struct fake_buf *b,
-			  sector_t sector, u64 offset, unsigned int bytes)
-{
-	return fake_bdev_rw(d->disk->part0, b, sector, offset, bytes);
-}
+int fake_rw(struct fake_disk *d, struct fake_buf *b, sector_t sector,
+	    u64 offset, unsigned int bytes);
 
 #endif /* _BLK_TESTS_FAKE_H */

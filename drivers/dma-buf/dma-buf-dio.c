@@ -1,86 +1,92 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Direct I/O between files and dma-bufs
+ * Direct I/O between files and dma-bufs: devices, and maps for them
  *
- * A transfer opens the buffer (&struct dma_buf_dio) and hands it to the direct
- * I/O of a file as an iterator.  Where a bio reaches the queue of a disk, the
- * block layer asks for the map of the buffer for that disk's DMA device, which
- * the first bio makes.  The transfer ends by closing the buffer, which unmaps
- * it everywhere.
+ * A buffer keeps its maps.  They are found or made before I/O is submitted,
+ * with nothing held; below that they are only looked up, by the buffer and the
+ * device, and used for as long as the device has a command for them.
  *
- * Who ends a map:
+ * Who unmaps, and what that waits for:
  *
- *  - its transfer, when it is done, or between two chunks after the exporter
- *    has asked for it (@revoked); there is no I/O then;
- *  - or the disk, when it goes away, in dma_buf_dio_dev_kill().  All I/O on it
- *    has ended or fails by then.  The transfer keeps the empty shell.
+ *  - the exporter, by dma_buf_invalidate_mappings();
+ *  - the last disk on the device that goes away;
+ *  - memory reclaim, but only what is idle;
+ *  - the release of the buffer.
+ *
+ * Each of them forbids new uses, and then waits for those that have begun: for
+ * commands that a device was given, and for nothing else.  When that is done
+ * nobody reaches the memory, so the buffer needs no pin and no fence.
  *
  * Lock order:
  *
- *    locks of the file (i_rwsem) -> dma_buf_dio.lock -> dma_buf_dio_dev.sem
- *    -> dma_buf.resv -> memory reclaim
- *
- * So no map is made where the queue's usage counter or a tag is held: reclaim
- * may wait for these.
- *
- * No fence is published, as there is no bound on the time that a disk takes.
+ *    dma_buf.dio.lock -> dma_buf_dio_dev.sem -> dma_buf.resv -> memory reclaim
+ *    -> dma_buf_dio_lru_lock
  */
 #include <kunit/visibility.h>
 #include <linux/dma-buf-dio.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kref.h>
-#include <linux/rculist.h>
 #include <linux/rwsem.h>
-#include <linux/sched/signal.h>
+#include <linux/shrinker.h>
 #include <linux/slab.h>
-#include <linux/uio.h>
 
 #define CREATE_TRACE_POINTS
 #include <trace/events/dma_buf_dio.h>
 
-/*
- * What a revoking exporter has to wait for at most, in bytes of disk I/O.
- * Large enough that the pause between two chunks does not show: 32 MiB take
- * over 2 ms on a disk with 14 GB/s.
- */
-#define DMA_BUF_DIO_CHUNK	SZ_32M
-
-/*
- * How often to start a chunk again, after its map was revoked or its bios were
- * moved to a device without one, as by a failover.
- */
-#define DMA_BUF_DIO_TRIES	16
-
 /**
  * struct dma_buf_dio_dev - a device that direct I/O may end at
- * @kref: one for the owner, one for each map
+ * @kref: one for each disk, one for each map
  * @dev: the device that does the DMA
+ * @disks: number of disks on it that have not gone away
+ * @node: link in the list of those with @disks
  * @sem: held shared to make and to end maps, exclusively to end all of them
  * @lock: protects @maps
  * @maps: the maps for @dev
- * @dead: @dev is going away
+ * @dead: @dev has no disks any more
  */
 struct dma_buf_dio_dev {
 	struct kref kref;
 	struct device *dev;
+	unsigned int disks;
+	struct list_head node;
 	struct rw_semaphore sem;
 	spinlock_t lock;	/* of @maps, among holders of @sem */
 	struct list_head maps;
 	bool dead;
 };
 
+/* Protects the list, and the number of disks of each. */
+static DEFINE_MUTEX(dma_buf_dio_devs_lock);
+static LIST_HEAD(dma_buf_dio_devs);
+
+/* All that is mapped, in the order in which it may be unmapped if it is idle. */
+static DEFINE_SPINLOCK(dma_buf_dio_lru_lock);
+static LIST_HEAD(dma_buf_dio_lru);
+static unsigned long dma_buf_dio_nr_live;
+
 /**
- * dma_buf_dio_dev_alloc - make a device known to direct I/O
+ * dma_buf_dio_dev_get - make a device of a disk known to direct I/O
  * @dev: the device that does the DMA
  *
- * Returns: an object for one disk on @dev, to be ended by
- * dma_buf_dio_dev_kill() and dma_buf_dio_dev_put(), or %NULL without memory.
+ * Returns: the object, the same for all disks on @dev, to be ended by
+ * dma_buf_dio_dev_end() and dma_buf_dio_dev_put(); or %NULL without memory.
  */
-struct dma_buf_dio_dev *dma_buf_dio_dev_alloc(struct device *dev)
+struct dma_buf_dio_dev *dma_buf_dio_dev_get(struct device *dev)
 {
 	struct dma_buf_dio_dev *ddev;
+
+	guard(mutex)(&dma_buf_dio_devs_lock);
+
+	list_for_each_entry(ddev, &dma_buf_dio_devs, node) {
+		if (ddev->dev != dev)
+			continue;
+		ddev->disks++;
+		kref_get(&ddev->kref);
+		return ddev;
+	}
 
 	ddev = kzalloc_obj(*ddev);
 	if (!ddev)
@@ -88,12 +94,14 @@ struct dma_buf_dio_dev *dma_buf_dio_dev_alloc(struct device *dev)
 
 	kref_init(&ddev->kref);
 	ddev->dev = get_device(dev);
+	ddev->disks = 1;
 	init_rwsem(&ddev->sem);
 	spin_lock_init(&ddev->lock);
 	INIT_LIST_HEAD(&ddev->maps);
+	list_add(&ddev->node, &dma_buf_dio_devs);
 	return ddev;
 }
-EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_dev_alloc);
+EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_dev_get);
 
 static void dma_buf_dio_dev_release(struct kref *kref)
 {
@@ -106,7 +114,16 @@ static void dma_buf_dio_dev_release(struct kref *kref)
 }
 
 /**
- * dma_buf_dio_dev_put - drop the owner's reference
+ * dma_buf_dio_dev_hold - get one more reference
+ * @ddev: the object
+ */
+void dma_buf_dio_dev_hold(struct dma_buf_dio_dev *ddev)
+{
+	kref_get(&ddev->kref);
+}
+
+/**
+ * dma_buf_dio_dev_put - drop a reference
  * @ddev: the object, may be %NULL
  */
 void dma_buf_dio_dev_put(struct dma_buf_dio_dev *ddev)
@@ -116,12 +133,81 @@ void dma_buf_dio_dev_put(struct dma_buf_dio_dev *ddev)
 }
 EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_dev_put);
 
+static bool dma_buf_dio_idle(const struct dma_buf_dio_map *map)
+{
+	unsigned int sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(*per_cpu_ptr(map->inflight, cpu));
+	return !sum;
+}
+
+/*
+ * One map serves both directions; but a device must not be able to write to a
+ * buffer that was made read-only.
+ */
+static enum dma_data_direction dma_buf_dio_dir(const struct dma_buf *dmabuf)
+{
+	return dmabuf->file->f_mode & FMODE_WRITE ? DMA_BIDIRECTIONAL :
+						    DMA_TO_DEVICE;
+}
+
+/*
+ * Forbids new uses.  Who begins one sees that, or is seen by
+ * dma_buf_dio_idle() from here on.
+ */
+static void dma_buf_dio_forbid(struct dma_buf_dio_map *map)
+{
+	dma_resv_assert_held(map->dmabuf->resv);
+
+	WRITE_ONCE(map->live, false);
+	smp_mb();
+}
+
+static void dma_buf_dio_do_unmap(struct dma_buf_dio_map *map)
+{
+	struct dma_buf_segments *segs = map->segs;
+
+	spin_lock(&dma_buf_dio_lru_lock);
+	list_del_init(&map->lru);
+	dma_buf_dio_nr_live--;
+	spin_unlock(&dma_buf_dio_lru_lock);
+
+	kvfree(map->start);
+	map->start = NULL;
+	map->segs = NULL;
+	dma_buf_unmap_segments(map->attach, segs,
+			       dma_buf_dio_dir(map->dmabuf));
+}
+
+/* Context: waits for commands that the device was given. */
+static void dma_buf_dio_unmap(struct dma_buf_dio_map *map)
+{
+	if (!map->live)
+		return;
+	dma_buf_dio_forbid(map);
+	wait_event(map->wait, dma_buf_dio_idle(map));
+	dma_buf_dio_do_unmap(map);
+}
+
+static bool dma_buf_dio_unmap_idle(struct dma_buf_dio_map *map)
+{
+	if (!map->live)
+		return false;
+	dma_buf_dio_forbid(map);
+	if (!dma_buf_dio_idle(map)) {
+		smp_store_release(&map->live, true);
+		return false;
+	}
+	dma_buf_dio_do_unmap(map);
+	return true;
+}
+
 /* The exporter holds the reservation lock. */
 static void dma_buf_dio_invalidate(struct dma_buf_attachment *attach)
 {
-	struct dma_buf_dio_map *map = attach->importer_priv;
-
-	WRITE_ONCE(map->revoked, true);
+	dma_buf_dio_unmap(attach->importer_priv);
 }
 
 /*
@@ -143,36 +229,49 @@ static int dma_buf_dio_build_index(struct dma_buf_dio_map *map)
 	if (!map->start)
 		return -ENOMEM;
 
+	map->misalign = 0;
 	for (i = 0; i < segs->nr; i++) {
+		const struct dma_buf_segment *seg = &segs->seg[i];
+
+		if (!seg->len)
+			return -EIO;
 		map->start[i] = offset;
-		offset += segs->seg[i].len;
+		map->misalign |= seg->addr;
+		if (i < segs->nr - 1)
+			map->misalign |= seg->len;
+		offset += seg->len;
 	}
 
 	/* Nothing above looks at the end of a map, only at that of the buffer */
-	return WARN_ON_ONCE(offset < map->dio->dmabuf->size) ? -EIO : 0;
+	return offset < map->dmabuf->size ? -EIO : 0;
 }
 
 /*
- * Does the device see memory as the CPU does, or will it when it is unmapped?
+ * Does the device see memory as the CPU does, or will it if it is told to?
  *
  * Bouncing copies all of the buffer when it is mapped, and all of it back when
  * it is unmapped.  That would undo what the CPU, another device or another
  * transfer put next to our data meanwhile.
  *
- * On devices that are not coherent, caches need maintenance.  Exporters promise
- * that for their own segments; many leave it out of scatterlists, and only they
- * know if there is memory behind an address that can be cached at all.
+ * On devices that are not coherent, caches need maintenance.  An exporter with
+ * segments says that there is memory behind them which can be cached; of what
+ * is behind a scatterlist, only the exporter knows.
  */
 static bool dma_buf_dio_coherent(struct dma_buf_dio_map *map)
 {
-	bool native = map->dio->dmabuf->ops->map_segments;
+	bool native = map->dmabuf->ops->map_segments;
 	struct device *dev = map->ddev->dev;
 	bool may_bounce = dma_max_mapping_size(dev) != SIZE_MAX;
 	unsigned int i;
 
+	map->sync = false;
 	/* dma_dev_need_sync() would be true for any device to be debugged */
-	if (dev_dma_skip_sync(dev) || (native && !may_bounce))
+	if (dev_dma_skip_sync(dev))
 		return true;
+	if (native && !may_bounce) {
+		map->sync = true;
+		return true;
+	}
 
 	for (i = 0; i < map->segs->nr; i++) {
 		const struct dma_buf_segment *seg = &map->segs->seg[i];
@@ -183,477 +282,298 @@ static bool dma_buf_dio_coherent(struct dma_buf_dio_map *map)
 		for (off = 0; off < seg->len; off += step)
 			if (dma_need_sync(dev, seg->addr + off))
 				return false;
+		cond_resched();
 	}
 	return true;
 }
 
-/*
- * The whole buffer is mapped, and a part of it is filled.  From a mapping with
- * DMA_FROM_DEVICE nobody may expect that the CPU's data in the rest survives.
- */
-static enum dma_data_direction dma_buf_dio_map_dir(struct dma_buf_dio *dio)
+static int dma_buf_dio_map_locked(struct dma_buf_dio_map *map)
 {
-	return dio->dir == DMA_FROM_DEVICE ? DMA_BIDIRECTIONAL : dio->dir;
-}
-
-/*
- * What a device that memory is bounced for has no room for, or what it does not
- * reach in another device, the CPU can copy.
- */
-static int dma_buf_dio_map_error(struct device *dev, int error)
-{
-	bool may_bounce = dma_max_mapping_size(dev) != SIZE_MAX;
-
-	if (error == -EREMOTEIO ||
-	    (may_bounce && (error == -EIO || error == -ENOMEM)))
-		return -EOPNOTSUPP;
-	return error;
-}
-
-static int dma_buf_dio_map_segments(struct dma_buf_dio_map *map)
-{
-	struct dma_buf_dio *dio = map->dio;
+	struct dma_buf *dmabuf = map->dmabuf;
 	struct dma_buf_segments *segs;
 	int ret;
 
-	dma_resv_assert_held(dio->dmabuf->resv);
+	dma_resv_assert_held(dmabuf->resv);
 
-	ret = dma_buf_pin(map->attach);
-	if (ret)
-		return ret;
+	if (map->live)
+		return 0;
 
-	segs = dma_buf_map_segments(map->attach, dma_buf_dio_map_dir(dio));
-	if (IS_ERR(segs)) {
-		ret = dma_buf_dio_map_error(map->ddev->dev, PTR_ERR(segs));
-		goto err_unpin;
-	}
+	segs = dma_buf_map_segments(map->attach, dma_buf_dio_dir(dmabuf));
+	if (IS_ERR(segs))
+		return PTR_ERR(segs);
+
 	map->segs = segs;
-
 	ret = dma_buf_dio_build_index(map);
 	if (!ret && !dma_buf_dio_coherent(map))
 		ret = -EOPNOTSUPP;
-	if (ret)
-		goto err_unmap;
+	if (ret) {
+		kvfree(map->start);
+		map->start = NULL;
+		map->segs = NULL;
+		dma_buf_unmap_segments(map->attach, segs,
+				       dma_buf_dio_dir(dmabuf));
+		return ret;
+	}
 
-	/* The buffer may still be on its way to where it was pinned */
-	dma_resv_wait_timeout(dio->dmabuf->resv, DMA_RESV_USAGE_KERNEL, false,
-			      MAX_SCHEDULE_TIMEOUT);
+	trace_dma_buf_dio_map(dmabuf, map->ddev->dev, segs->nr);
+	map->nth++;
+	map->used = true;
+	smp_store_release(&map->live, true);
+
+	spin_lock(&dma_buf_dio_lru_lock);
+	list_add_tail(&map->lru, &dma_buf_dio_lru);
+	dma_buf_dio_nr_live++;
+	spin_unlock(&dma_buf_dio_lru_lock);
 	return 0;
-
-err_unmap:
-	kvfree(map->start);
-	dma_buf_unmap_segments(map->attach, segs, dma_buf_dio_map_dir(dio));
-err_unpin:
-	dma_buf_unpin(map->attach);
-	return ret;
 }
 
 static struct dma_buf_dio_map *
-dma_buf_dio_make_map(struct dma_buf_dio *dio, struct dma_buf_dio_dev *ddev)
+dma_buf_dio_new_map(struct dma_buf *dmabuf, struct dma_buf_dio_dev *ddev)
 {
-	struct dma_buf *dmabuf = dio->dmabuf;
 	struct dma_buf_dio_map *map;
-	int ret;
+	int ret = -ENOMEM;
 
+	lockdep_assert_held(&dmabuf->dio.lock);
 	lockdep_assert_held(&ddev->sem);
 
 	map = kzalloc_obj(*map);
 	if (!map)
 		return ERR_PTR(-ENOMEM);
-	map->dio = dio;
-	map->ddev = ddev;
+	map->inflight = alloc_percpu(*map->inflight);
+	if (!map->inflight)
+		goto err_free;
 
+	map->dmabuf = dmabuf;
+	map->ddev = ddev;
+	init_waitqueue_head(&map->wait);
+	INIT_LIST_HEAD(&map->lru);
 	map->attach = dma_buf_dynamic_attach(dmabuf, ddev->dev,
 					     &dma_buf_dio_attach_ops, map);
 	if (IS_ERR(map->attach)) {
 		ret = PTR_ERR(map->attach);
-		goto err_free;
+		goto err_free_percpu;
 	}
 
-	dma_resv_lock(dmabuf->resv, NULL);
-	ret = dma_buf_dio_map_segments(map);
-	dma_resv_unlock(dmabuf->resv);
-	if (ret)
-		goto err_detach;
-
-	trace_dma_buf_dio_map(dmabuf, ddev->dev, map->segs->nr);
 	kref_get(&ddev->kref);
+	spin_lock(&ddev->lock);
+	list_add(&map->dev_node, &ddev->maps);
+	spin_unlock(&ddev->lock);
+	list_add_tail_rcu(&map->node, &dmabuf->dio.maps);
 	return map;
 
-err_detach:
-	dma_buf_detach(dmabuf, map->attach);
+err_free_percpu:
+	free_percpu(map->inflight);
 err_free:
 	kfree(map);
 	return ERR_PTR(ret);
 }
 
-/* Ends the map, but not its memory: a bio may still look it up. */
-static void dma_buf_dio_end_map(struct dma_buf_dio_map *map)
+/**
+ * dma_buf_dio_map - map a buffer for a device
+ * @dmabuf: the buffer
+ * @ddev: the device
+ * @nonblock: do not wait for a lock
+ *
+ * The map may be gone again when this returns.
+ *
+ * Context: may sleep; the caller holds nothing that an exporter, or memory
+ * reclaim, may wait for.
+ *
+ * Returns: 0, -ENODEV if the device has no disks any more, -EOPNOTSUPP if it
+ * does not see the buffer as the CPU does, -EAGAIN if it would have to wait,
+ * -EINTR if somebody kills the task, -EIO if the exporter does not map all of
+ * it, or what the exporter returned.
+ */
+int dma_buf_dio_map(struct dma_buf *dmabuf, struct dma_buf_dio_dev *ddev,
+		    bool nonblock)
 {
-	struct dma_buf_dio *dio = map->dio;
+	struct dma_buf_dio_map *map;
+	int ret;
+
+	might_sleep();
+
+	if (nonblock && !mutex_trylock(&dmabuf->dio.lock))
+		return -EAGAIN;
+	if (!nonblock && mutex_lock_killable(&dmabuf->dio.lock))
+		return -EINTR;
+
+	ret = -EAGAIN;
+	if (nonblock && !down_read_trylock(&ddev->sem))
+		goto out_unlock;
+	if (!nonblock)
+		down_read(&ddev->sem);
+
+	ret = -ENODEV;
+	if (ddev->dead)
+		goto out_up;
+	map = dma_buf_dio_find(dmabuf, ddev);
+	if (!map && nonblock) {
+		/* To attach locks it as well */
+		ret = -EAGAIN;
+		if (!dma_resv_trylock(dmabuf->resv))
+			goto out_up;
+		dma_resv_unlock(dmabuf->resv);
+	}
+	if (!map)
+		map = dma_buf_dio_new_map(dmabuf, ddev);
+	ret = PTR_ERR_OR_ZERO(map);
+	if (ret)
+		goto out_up;
+
+	ret = -EAGAIN;
+	if (nonblock && !dma_resv_trylock(dmabuf->resv))
+		goto out_up;
+	if (!nonblock)
+		dma_resv_lock(dmabuf->resv, NULL);
+	ret = dma_buf_dio_map_locked(map);
+	dma_resv_unlock(dmabuf->resv);
+
+out_up:
+	up_read(&ddev->sem);
+out_unlock:
+	mutex_unlock(&dmabuf->dio.lock);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_map);
+
+static void dma_buf_dio_detach(struct dma_buf_dio_map *map)
+{
+	struct dma_buf *dmabuf = map->dmabuf;
 
 	lockdep_assert_held(&map->ddev->sem);
 
-	dma_resv_lock(dio->dmabuf->resv, NULL);
-	dma_buf_unmap_segments(map->attach, map->segs,
-			       dma_buf_dio_map_dir(dio));
-	dma_buf_unpin(map->attach);
-	dma_resv_unlock(dio->dmabuf->resv);
-	dma_buf_detach(dio->dmabuf, map->attach);
-
-	kvfree(map->start);
-	map->start = NULL;
-	WRITE_ONCE(map->segs, NULL);
+	dma_resv_lock(dmabuf->resv, NULL);
+	dma_buf_dio_unmap(map);
+	dma_resv_unlock(dmabuf->resv);
+	dma_buf_detach(dmabuf, map->attach);
 	map->attach = NULL;
 }
 
-static bool dma_buf_dio_unlink_map(struct dma_buf_dio_map *map)
-{
-	struct dma_buf_dio_dev *ddev = map->ddev;
-	bool linked;
-
-	spin_lock(&ddev->lock);
-	linked = !list_empty(&map->dev_node);
-	list_del_init(&map->dev_node);
-	spin_unlock(&ddev->lock);
-	return linked;
-}
-
 /**
- * dma_buf_dio_dev_kill - end all maps for a device
- * @ddev: the object, may be %NULL
+ * dma_buf_dio_dev_end - a disk goes away
+ * @ddev: its device, may be %NULL
  *
- * To be called when a disk goes away: after no I/O on it is in flight any
- * more, and before its driver is unbound from the device.  On return the
- * device has no map, and will get none.
+ * To be called after no I/O on the disk is in flight any more, and before its
+ * driver is unbound from the device.  With the last disk all maps for the
+ * device end, and it will get none.
  *
  * Context: may sleep, and takes &dma_buf.resv locks; so the caller must hold
  * nothing that memory reclaim may wait for.
  */
-void dma_buf_dio_dev_kill(struct dma_buf_dio_dev *ddev)
+void dma_buf_dio_dev_end(struct dma_buf_dio_dev *ddev)
 {
 	struct dma_buf_dio_map *map;
 
 	if (!ddev)
 		return;
 
+	scoped_guard(mutex, &dma_buf_dio_devs_lock) {
+		if (--ddev->disks)
+			return;
+		list_del(&ddev->node);
+	}
+
 	down_write(&ddev->sem);
-	WRITE_ONCE(ddev->dead, true);
+	ddev->dead = true;
 	while ((map = list_first_entry_or_null(&ddev->maps,
 					       struct dma_buf_dio_map,
 					       dev_node))) {
-		dma_buf_dio_unlink_map(map);
-		dma_buf_dio_end_map(map);
+		list_del_init(&map->dev_node);
+		dma_buf_dio_detach(map);
 	}
 	up_write(&ddev->sem);
 }
-EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_dev_kill);
+EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_dev_end);
 
 /**
- * dma_buf_dio_find_map - look up the map of a buffer for a device
- * @dio: the buffer
- * @ddev: the device
- *
- * Context: any, while @dio is open.
- *
- * Returns: the map, or %NULL if none was made yet, or it was ended because the
- * device is going away.
- */
-struct dma_buf_dio_map *dma_buf_dio_find_map(struct dma_buf_dio *dio,
-					     struct dma_buf_dio_dev *ddev)
-{
-	struct dma_buf_dio_map *map;
-
-	list_for_each_entry_lockless(map, &dio->maps, node)
-		if (map->ddev == ddev)
-			return READ_ONCE(map->segs) ? map : NULL;
-	return NULL;
-}
-EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_find_map);
-
-/**
- * dma_buf_dio_get_map - look up the map of a buffer for a device, or make it
- * @dio: the buffer
- * @ddev: the device
- *
- * Context: may sleep; the caller holds nothing that memory reclaim may wait
- * for, like the usage counter of a queue.
- *
- * Returns: the map, valid until @dio is closed, or as a pointer -ENODEV if the
- * device is going away, -EOPNOTSUPP if the buffer would be bounced, or what
- * the exporter returned.
- */
-struct dma_buf_dio_map *dma_buf_dio_get_map(struct dma_buf_dio *dio,
-					    struct dma_buf_dio_dev *ddev)
-{
-	struct dma_buf_dio_map *map;
-
-	might_sleep();
-
-	map = dma_buf_dio_find_map(dio, ddev);
-	if (map)
-		return map;
-
-	mutex_lock(&dio->lock);
-	map = dma_buf_dio_find_map(dio, ddev);
-	if (map)
-		goto out_unlock;
-
-	down_read(&ddev->sem);
-	map = ddev->dead ? ERR_PTR(-ENODEV) : dma_buf_dio_make_map(dio, ddev);
-	if (IS_ERR(map)) {
-		dio->error = PTR_ERR(map);
-		dma_buf_dio_refuse(dio, DMA_BUF_DIO_MAPPING);
-	} else {
-		spin_lock(&ddev->lock);
-		list_add(&map->dev_node, &ddev->maps);
-		spin_unlock(&ddev->lock);
-		list_add_tail_rcu(&map->node, &dio->maps);
-	}
-	up_read(&ddev->sem);
-
-out_unlock:
-	mutex_unlock(&dio->lock);
-	return map;
-}
-EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_get_map);
-
-/**
- * dma_buf_dio_want_map - ask the driver of a transfer for a map
- * @dio: the buffer
- * @ddev: the device that I/O on it has got to
- *
- * For places that must not make a map.  The I/O is to fail with
- * -EOPNOTSUPP.
- *
- * Context: any, while @dio is open.
- */
-void dma_buf_dio_want_map(struct dma_buf_dio *dio,
-			  struct dma_buf_dio_dev *ddev)
-{
-	kref_get(&ddev->kref);
-	dma_buf_dio_dev_put(xchg(&dio->want, ddev));
-}
-EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_want_map);
-
-/**
- * dma_buf_dio_unmap - unmap a dma-buf everywhere
- * @dio: the buffer; no I/O on it is in flight
+ * dma_buf_dio_release - end all maps of a buffer
+ * @dmabuf: the buffer, to which nobody has a reference any more
  *
  * Context: may sleep, and takes the &dma_buf.resv lock.
  */
-void dma_buf_dio_unmap(struct dma_buf_dio *dio)
+void dma_buf_dio_release(struct dma_buf *dmabuf)
 {
 	struct dma_buf_dio_map *map, *next;
 
-	list_for_each_entry_safe(map, next, &dio->maps, node) {
+	list_for_each_entry_safe(map, next, &dmabuf->dio.maps, node) {
 		struct dma_buf_dio_dev *ddev = map->ddev;
 
-		list_del(&map->node);
 		down_read(&ddev->sem);
-		if (dma_buf_dio_unlink_map(map))
-			dma_buf_dio_end_map(map);
+		spin_lock(&ddev->lock);
+		list_del_init(&map->dev_node);
+		spin_unlock(&ddev->lock);
+		if (map->attach)
+			dma_buf_dio_detach(map);
 		up_read(&ddev->sem);
+
 		dma_buf_dio_dev_put(ddev);
+		free_percpu(map->inflight);
 		kfree(map);
 	}
+	INIT_LIST_HEAD(&dmabuf->dio.maps);
 }
 
-/**
- * dma_buf_dio_open - open a dma-buf for direct I/O
- * @dmabuf: the buffer; the caller keeps a reference until it has closed
- * @dir: %DMA_FROM_DEVICE to fill the buffer, %DMA_TO_DEVICE to write from it
- *
- * Nothing is mapped, and no fence is waited for.
- *
- * Returns: the object, or %NULL without memory.
- */
-struct dma_buf_dio *dma_buf_dio_open(struct dma_buf *dmabuf,
-				     enum dma_data_direction dir)
+static unsigned long dma_buf_dio_shrink_count(struct shrinker *shrinker,
+					      struct shrink_control *sc)
 {
-	struct dma_buf_dio *dio;
-
-	dio = kzalloc_obj(*dio);
-	if (!dio)
-		return NULL;
-
-	dio->dmabuf = dmabuf;
-	dio->dir = dir;
-	mutex_init(&dio->lock);
-	INIT_LIST_HEAD(&dio->maps);
-	return dio;
+	return READ_ONCE(dma_buf_dio_nr_live) ?: SHRINK_EMPTY;
 }
-EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_open);
 
-/**
- * dma_buf_dio_close - unmap a dma-buf everywhere and free the object
- * @dio: the object; no I/O on it is in flight
- *
- * Context: may sleep, and takes the &dma_buf.resv lock.
- */
-void dma_buf_dio_close(struct dma_buf_dio *dio)
-{
-	dma_buf_dio_unmap(dio);
-	dma_buf_dio_dev_put(dio->want);
-	mutex_destroy(&dio->lock);
-	kfree(dio);
-}
-EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_close);
-
-static bool dma_buf_dio_revoked(struct dma_buf_dio *dio)
+/* The first that was not used since it was here last, with a reference. */
+static struct dma_buf_dio_map *dma_buf_dio_next_idle(unsigned long *nr)
 {
 	struct dma_buf_dio_map *map;
 
-	list_for_each_entry(map, &dio->maps, node)
-		if (READ_ONCE(map->revoked))
-			return true;
-	return false;
-}
+	guard(spinlock)(&dma_buf_dio_lru_lock);
 
-/**
- * dma_buf_dio_start_write - protect a file from freezing while it is written
- * @file: the file; file_end_write() ends it
- * @dio: the buffer, or %NULL; no I/O on it is in flight
- *
- * While it waits for a frozen file system to be thawed, the buffer is not
- * mapped.  The caller must not have begun CPU access.
- *
- * Context: may sleep, and takes the &dma_buf.resv lock.
- */
-void dma_buf_dio_start_write(struct file *file, struct dma_buf_dio *dio)
-{
-	if (file_start_write_trylock(file))
-		return;
-	if (dio)
-		dma_buf_dio_unmap(dio);
-	file_start_write(file);
-}
-
-/**
- * dma_buf_dio_call - let a file do I/O
- * @kiocb: synchronous I/O on the file, protected from freezing if it is written
- * @iter: the data; its direction says if the file is read or written
- *
- * Returns: what ->read_iter() or ->write_iter() returned.
- */
-ssize_t dma_buf_dio_call(struct kiocb *kiocb, struct iov_iter *iter)
-{
-	struct file *file = kiocb->ki_filp;
-	ssize_t ret;
-
-	if (iov_iter_rw(iter) == READ)
-		ret = file->f_op->read_iter(kiocb, iter);
-	else
-		ret = file->f_op->write_iter(kiocb, iter);
-	WARN_ON_ONCE(ret == -EIOCBQUEUED);
-	return ret;
-}
-
-static ssize_t dma_buf_dio_rw_chunk(struct dma_buf_dio *dio, struct file *file,
-				    loff_t pos, size_t offset, size_t len)
-{
-	unsigned int dir = dio->dir == DMA_TO_DEVICE ? ITER_SOURCE : ITER_DEST;
-	struct kiocb kiocb;
-	struct iov_iter iter;
-	ssize_t ret;
-
-	init_sync_kiocb(&kiocb, file);
-	kiocb.ki_pos = pos;
-	/* O_DIRECT may be changed by fcntl() at any time */
-	if (!(kiocb.ki_flags & IOCB_DIRECT))
-		return dma_buf_dio_refuse(dio, DMA_BUF_DIO_BUFFERED);
-
-	dio->error = 0;
-	dio->reason = DMA_BUF_DIO_DIRECT;
-	iov_iter_dmabuf(&iter, dir, dio, offset, len);
-	if (dir == ITER_SOURCE)
-		dma_buf_dio_start_write(file, dio);
-	ret = dma_buf_dio_call(&kiocb, &iter);
-	if (dir == ITER_SOURCE)
-		file_end_write(file);
-
-	/* A bio cannot carry every errno */
-	if (ret < 0 && dio->error)
-		ret = dio->error;
-	return ret;
-}
-
-static bool dma_buf_dio_wants_remap(struct dma_buf_dio *dio)
-{
-	return !dio->error &&
-	       (READ_ONCE(dio->want) || dma_buf_dio_revoked(dio));
-}
-
-/*
- * A bio got to a place where it had no map that it may use, and could not make
- * one.  Here nothing is held that anybody waits for.
- */
-static int dma_buf_dio_remap(struct dma_buf_dio *dio)
-{
-	struct dma_buf_dio_dev *ddev = xchg(&dio->want, NULL);
-	struct dma_buf_dio_map *map;
-	int ret;
-
-	if (dma_buf_dio_revoked(dio))
-		dma_buf_dio_unmap(dio);
-	if (!ddev)
-		return 0;
-
-	map = dma_buf_dio_get_map(dio, ddev);
-	ret = PTR_ERR_OR_ZERO(map);
-	/* A path may be gone, while others lead to the disk */
-	if (ret == -ENODEV && READ_ONCE(ddev->dead))
-		ret = 0;
-	dma_buf_dio_dev_put(ddev);
-	return ret;
-}
-
-/**
- * dma_buf_dio_rw - direct I/O between a file and a dma-buf
- * @dio: the buffer
- * @file: the file, with O_DIRECT and %FOP_DMABUF, open for what @dio says
- * @pos: offset in @file in bytes
- * @offset: offset in the buffer in bytes
- * @len: number of bytes, not beyond the end of the buffer
- *
- * In chunks, between which an exporter that revokes the buffer gets its turn;
- * a short one is the last.
- *
- * Context: may sleep; the caller holds no lock.
- *
- * Returns: the number of bytes moved, or what the first chunk failed with:
- * -EOPNOTSUPP if it cannot go direct, for which &dma_buf_dio.reason may say
- * why, or what the exporter, the file system or the disk returned.
- */
-ssize_t dma_buf_dio_rw(struct dma_buf_dio *dio, struct file *file, loff_t pos,
-		       size_t offset, size_t len)
-{
-	unsigned int tries = 0;
-	size_t done = 0;
-	ssize_t ret;
-
-	for (;;) {
-		size_t n = min_t(size_t, len - done, DMA_BUF_DIO_CHUNK);
-
-		ret = dma_buf_dio_rw_chunk(dio, file, pos + done,
-					   offset + done, n);
-		if (ret == -EOPNOTSUPP && dma_buf_dio_wants_remap(dio) &&
-		    tries++ < DMA_BUF_DIO_TRIES) {
-			ret = dma_buf_dio_remap(dio);
-			if (ret)
-				break;
+	while (*nr) {
+		map = list_first_entry_or_null(&dma_buf_dio_lru,
+					       struct dma_buf_dio_map, lru);
+		if (!map)
+			return NULL;
+		--*nr;
+		list_move_tail(&map->lru, &dma_buf_dio_lru);
+		if (READ_ONCE(map->used)) {
+			WRITE_ONCE(map->used, false);
 			continue;
 		}
-		tries = 0;
-		if (ret > 0)
-			done += ret;
-		if (ret < 0 || ret < n || done == len)
-			break;
-		if (task_sigpending(current))
-			break;
-		if (dma_buf_dio_revoked(dio))
-			dma_buf_dio_unmap(dio);
-		cond_resched();
+		if (dma_buf_dio_idle(map) &&
+		    file_ref_get(&map->dmabuf->file->f_ref))
+			return map;
 	}
-	return done ? done : ret;
+	return NULL;
 }
+
+static unsigned long dma_buf_dio_shrink_scan(struct shrinker *shrinker,
+					     struct shrink_control *sc)
+{
+	unsigned long nr = sc->nr_to_scan, freed = 0;
+	struct dma_buf_dio_map *map;
+
+	while ((map = dma_buf_dio_next_idle(&nr))) {
+		struct dma_buf *dmabuf = map->dmabuf;
+
+		if (down_read_trylock(&map->ddev->sem)) {
+			if (map->attach && dma_resv_trylock(dmabuf->resv)) {
+				freed += dma_buf_dio_unmap_idle(map);
+				dma_resv_unlock(dmabuf->resv);
+			}
+			up_read(&map->ddev->sem);
+		}
+		dma_buf_put(dmabuf);
+	}
+	return freed;
+}
+
+static int __init dma_buf_dio_init(void)
+{
+	struct shrinker *shrinker = shrinker_alloc(0, "dma-buf-dio");
+
+	if (!shrinker)
+		return -ENOMEM;
+	shrinker->count_objects = dma_buf_dio_shrink_count;
+	shrinker->scan_objects = dma_buf_dio_shrink_scan;
+	shrinker_register(shrinker);
+	return 0;
+}
+subsys_initcall(dma_buf_dio_init);

@@ -2,11 +2,10 @@
 /*
  * Direct I/O between files and dma-bufs
  *
- * Three objects, from the buffer to the device; read them in this order:
+ * Two objects:
  *
- *   struct dma_buf_dio      a dma-buf, opened for direct I/O in one direction
  *   struct dma_buf_dio_dev  a device that direct I/O may end at
- *   struct dma_buf_dio_map  the first, mapped for the second
+ *   struct dma_buf_dio_map  a dma-buf, mapped for it
  *
  * See Documentation/driver-api/dma-buf-dio.rst.
  */
@@ -14,98 +13,52 @@
 #define _LINUX_DMA_BUF_DIO_H
 
 #include <linux/dma-buf.h>
-#include <linux/err.h>
-#include <linux/list.h>
-#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/rculist.h>
+#include <linux/wait.h>
 
 struct device;
 struct dma_buf_dio_dev;
-struct file;
-struct iov_iter;
-struct kiocb;
-struct pipe_inode_info;
 struct seq_file;
 
 /**
- * enum dma_buf_dio_reason - why data was copied
- * @DMA_BUF_DIO_DIRECT: it was not
- * @DMA_BUF_DIO_BUFFERED: the file is not open with O_DIRECT
- * @DMA_BUF_DIO_FILE: the file, or its file system, or the state that it is in
- * @DMA_BUF_DIO_ALIGNMENT: of the offset, the length, or the device address
- * @DMA_BUF_DIO_HOLE: no data, or data with no block of its own, on the disk
- * @DMA_BUF_DIO_DISK: the disk or its driver does not take part
- * @DMA_BUF_DIO_MAPPING: the exporter does not map the buffer for the disk, or
- *	the disk does not see it as the CPU does
- */
-enum dma_buf_dio_reason {
-	DMA_BUF_DIO_DIRECT,
-	DMA_BUF_DIO_BUFFERED,
-	DMA_BUF_DIO_FILE,
-	DMA_BUF_DIO_ALIGNMENT,
-	DMA_BUF_DIO_HOLE,
-	DMA_BUF_DIO_DISK,
-	DMA_BUF_DIO_MAPPING,
-};
-
-/**
- * struct dma_buf_dio - a dma-buf opened for direct I/O
+ * struct dma_buf_dio_map - a dma-buf and a device that it is mapped for
  *
- * This is what an %ITER_DMABUF iterator and a bio with %REQ_DMABUF point at,
- * together with a byte offset.  It holds one map for each device that I/O on
- * it has reached so far.
- */
-struct dma_buf_dio {
-	/** @dmabuf: the buffer; the opener holds the reference. */
-	struct dma_buf *dmabuf;
-
-	/** @dir: %DMA_FROM_DEVICE to fill the buffer, else %DMA_TO_DEVICE. */
-	enum dma_data_direction dir;
-
-	/**
-	 * @error: the error of making a map, as the exporter gave it; a bio
-	 * can carry only some of them.
-	 */
-	int error;
-
-	/** @reason: why it was refused to go direct, by who refused first. */
-	enum dma_buf_dio_reason reason;
-
-	/**
-	 * @want: a device that a bio found no map for, with a reference; to be
-	 * made by whoever drives the transfer.
-	 */
-	struct dma_buf_dio_dev *want;
-
-	/** @lock: taken to add to @maps. */
-	struct mutex lock;
-
-	/**
-	 * @maps: all maps; walked without a lock, as none is removed while
-	 * there may be I/O.
-	 */
-	struct list_head maps;
-};
-
-/**
- * struct dma_buf_dio_map - a dma-buf mapped for one device
+ * There is one for each pair, which stays until the buffer is released.  It is
+ * mapped when I/O needs that, and unmapped when the exporter revokes the
+ * buffer, when the last disk on the device goes away, when memory is short, and
+ * when the buffer is released.
  *
- * @segs and @start stay valid while the device has I/O on the map in flight.
+ * @segs and @start are valid between dma_buf_dio_map_get() and
+ * dma_buf_dio_map_put().
  */
 struct dma_buf_dio_map {
-	/** @node: link in &dma_buf_dio.maps. */
+	/** @node: link in &dma_buf.dio, to which maps are only added. */
 	struct list_head node;
 
-	/** @dev_node: link in the maps of @ddev, under its lock. */
-	struct list_head dev_node;
-
-	/** @dio: the buffer. */
-	struct dma_buf_dio *dio;
+	/** @dmabuf: the buffer. */
+	struct dma_buf *dmabuf;
 
 	/** @ddev: the device. */
 	struct dma_buf_dio_dev *ddev;
 
-	/** @attach: attachment of the buffer to the device, pinned. */
-	struct dma_buf_attachment *attach;
+	/** @live: it is mapped, and may be used. */
+	bool live;
+
+	/** @used: it was, since somebody last looked for idle ones. */
+	bool used;
+
+	/** @sync: caches need maintenance before and after each use. */
+	bool sync;
+
+	/** @nth: how often it was mapped. */
+	u32 nth;
+
+	/**
+	 * @misalign: all bits of the addresses and lengths of @segs but the
+	 * last length; a device wants some of the lowest not to be set.
+	 */
+	u64 misalign;
 
 	/** @segs: where the buffer is, as the device sees it. */
 	struct dma_buf_segments *segs;
@@ -113,13 +66,88 @@ struct dma_buf_dio_map {
 	/** @start: offset in the buffer of each segment, ascending from 0. */
 	size_t *start;
 
-	/** @revoked: the exporter wants the map to end, soon. */
-	bool revoked;
+	/**
+	 * @inflight: uses that have begun less those that have ended, of each
+	 * CPU.  While it is mapped, only the sum says something.
+	 */
+	unsigned int __percpu *inflight;
+
+	/* private: of drivers/dma-buf/dma-buf-dio.c */
+	wait_queue_head_t wait;
+	struct list_head dev_node;
+	struct list_head lru;
+	struct dma_buf_attachment *attach;
 };
 
 /**
- * dma_buf_dio_map_index - find the segment that holds an offset
+ * dma_buf_dio_find - look up the map of a buffer for a device
+ * @dmabuf: the buffer
+ * @ddev: the device
+ *
+ * Context: any, while the caller has a reference to @dmabuf.
+ *
+ * Returns: the map, whether it is mapped or not, or %NULL.
+ */
+static inline struct dma_buf_dio_map *
+dma_buf_dio_find(struct dma_buf *dmabuf, const struct dma_buf_dio_dev *ddev)
+{
+	struct dma_buf_dio_map *map;
+
+	list_for_each_entry_lockless(map, &dmabuf->dio.maps, node)
+		if (map->ddev == ddev)
+			return map;
+	return NULL;
+}
+
+/**
+ * dma_buf_dio_map_put - end the use of a map
  * @map: the map
+ *
+ * Context: any, while the caller has a reference to the buffer.
+ */
+static inline void dma_buf_dio_map_put(struct dma_buf_dio_map *map)
+{
+	/* What was read from the map was read before */
+	smp_mb();
+	this_cpu_dec(*map->inflight);
+	/* Either this sees that nobody may use it, or who says so sees 0 */
+	smp_mb();
+	if (unlikely(!READ_ONCE(map->live)))
+		wake_up(&map->wait);
+}
+
+/**
+ * dma_buf_dio_map_get - begin to use a map
+ * @map: the map
+ *
+ * Whoever wants to unmap it waits for dma_buf_dio_map_put(), which therefore
+ * comes when the device says so, and must not wait for anybody else.
+ *
+ * Context: any, while the caller has a reference to the buffer.
+ *
+ * Returns: %false if it is not mapped.
+ */
+static inline bool dma_buf_dio_map_get(struct dma_buf_dio_map *map)
+{
+	bool live;
+
+	/*
+	 * A use that is taken back at once must not be counted by one CPU and
+	 * discounted by another, between which somebody adds them up.
+	 */
+	preempt_disable();
+	this_cpu_inc(*map->inflight);
+	smp_mb();
+	live = READ_ONCE(map->live);
+	if (unlikely(!live))
+		dma_buf_dio_map_put(map);
+	preempt_enable();
+	return live;
+}
+
+/**
+ * dma_buf_dio_map_index - find the segment that holds an offset
+ * @map: the map, in use
  * @offset: offset in the buffer in bytes, below its size
  *
  * O(log n) in the number of segments.
@@ -143,56 +171,20 @@ dma_buf_dio_map_index(const struct dma_buf_dio_map *map, size_t offset)
 	return lo;
 }
 
-/**
- * dma_buf_dio_refuse - say why something cannot go direct
- * @dio: the buffer
- * @reason: the reason
- *
- * Context: any, while @dio is open.
- *
- * Returns: -EOPNOTSUPP
- */
-static inline int dma_buf_dio_refuse(struct dma_buf_dio *dio,
-				     enum dma_buf_dio_reason reason)
-{
-	cmpxchg(&dio->reason, DMA_BUF_DIO_DIRECT, reason);
-	return -EOPNOTSUPP;
-}
-
 #ifdef CONFIG_DMA_SHARED_BUFFER
-struct dma_buf_dio *dma_buf_dio_open(struct dma_buf *dmabuf,
-				     enum dma_data_direction dir);
-void dma_buf_dio_unmap(struct dma_buf_dio *dio);
-void dma_buf_dio_close(struct dma_buf_dio *dio);
-
-struct dma_buf_dio_dev *dma_buf_dio_dev_alloc(struct device *dev);
-void dma_buf_dio_dev_kill(struct dma_buf_dio_dev *ddev);
+struct dma_buf_dio_dev *dma_buf_dio_dev_get(struct device *dev);
+void dma_buf_dio_dev_end(struct dma_buf_dio_dev *ddev);
+void dma_buf_dio_dev_hold(struct dma_buf_dio_dev *ddev);
 void dma_buf_dio_dev_put(struct dma_buf_dio_dev *ddev);
 
-struct dma_buf_dio_map *dma_buf_dio_find_map(struct dma_buf_dio *dio,
-					     struct dma_buf_dio_dev *ddev);
-struct dma_buf_dio_map *dma_buf_dio_get_map(struct dma_buf_dio *dio,
-					    struct dma_buf_dio_dev *ddev);
-
-void dma_buf_dio_want_map(struct dma_buf_dio *dio,
-			  struct dma_buf_dio_dev *ddev);
-
-void dma_buf_dio_start_write(struct file *file, struct dma_buf_dio *dio);
-ssize_t dma_buf_dio_call(struct kiocb *kiocb, struct iov_iter *iter);
-ssize_t dma_buf_dio_rw(struct dma_buf_dio *dio, struct file *file, loff_t pos,
-		       size_t offset, size_t len);
+int dma_buf_dio_map(struct dma_buf *dmabuf, struct dma_buf_dio_dev *ddev,
+		    bool nonblock);
+void dma_buf_dio_release(struct dma_buf *dmabuf);
 
 void dma_buf_dio_show_fdinfo(struct seq_file *m, struct dma_buf *dmabuf);
-ssize_t dma_buf_dio_splice(struct file *mem, loff_t mem_pos,
-			   struct file *file, loff_t pos, size_t len,
-			   int rw, unsigned int flags);
-ssize_t dma_buf_splice_read(struct file *mem, loff_t *ppos,
-			    struct pipe_inode_info *pipe, size_t len,
-			    unsigned int flags);
-ssize_t dma_buf_splice_write(struct pipe_inode_info *pipe, struct file *mem,
-			     loff_t *ppos, size_t len, unsigned int flags);
+extern const struct splice_memory_ops dma_buf_splice_ops;
 #else
-static inline void dma_buf_dio_dev_kill(struct dma_buf_dio_dev *ddev)
+static inline void dma_buf_dio_dev_end(struct dma_buf_dio_dev *ddev)
 {
 }
 

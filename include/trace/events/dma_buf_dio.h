@@ -5,23 +5,24 @@
 #if !defined(_TRACE_DMA_BUF_DIO_H) || defined(TRACE_HEADER_MULTI_READ)
 #define _TRACE_DMA_BUF_DIO_H
 
+#include <linux/dio_target.h>
 #include <linux/dma-buf-dio.h>
 #include <linux/fs.h>
 #include <linux/tracepoint.h>
 
-TRACE_DEFINE_ENUM(DMA_BUF_DIO_DIRECT);
-TRACE_DEFINE_ENUM(DMA_BUF_DIO_BUFFERED);
-TRACE_DEFINE_ENUM(DMA_BUF_DIO_FILE);
-TRACE_DEFINE_ENUM(DMA_BUF_DIO_ALIGNMENT);
-TRACE_DEFINE_ENUM(DMA_BUF_DIO_HOLE);
-TRACE_DEFINE_ENUM(DMA_BUF_DIO_DISK);
-TRACE_DEFINE_ENUM(DMA_BUF_DIO_MAPPING);
+TRACE_DEFINE_ENUM(DIO_DIRECT);
+TRACE_DEFINE_ENUM(DIO_BUFFERED);
+TRACE_DEFINE_ENUM(DIO_FILE);
+TRACE_DEFINE_ENUM(DIO_ALIGNMENT);
+TRACE_DEFINE_ENUM(DIO_HOLE);
+TRACE_DEFINE_ENUM(DIO_DISK);
+TRACE_DEFINE_ENUM(DIO_MAPPING);
 
 /* A part of a transfer: direct, and how that ended; or copied, and why. */
 TRACE_EVENT(dma_buf_dio_transfer,
 	    TP_PROTO(const struct dma_buf *dmabuf, const struct inode *inode,
 		     int rw, loff_t pos, size_t offset, size_t len, ssize_t ret,
-		     enum dma_buf_dio_reason reason),
+		     enum dio_reason reason),
 
 	    TP_ARGS(dmabuf, inode, rw, pos, offset, len, ret, reason),
 
@@ -54,13 +55,13 @@ TRACE_EVENT(dma_buf_dio_transfer,
 		      MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
 		      __entry->pos, __entry->len, __entry->ret,
 		      __print_symbolic(__entry->reason,
-				       { DMA_BUF_DIO_DIRECT, "none" },
-				       { DMA_BUF_DIO_BUFFERED, "buffered" },
-				       { DMA_BUF_DIO_FILE, "file" },
-				       { DMA_BUF_DIO_ALIGNMENT, "alignment" },
-				       { DMA_BUF_DIO_HOLE, "hole" },
-				       { DMA_BUF_DIO_DISK, "disk" },
-				       { DMA_BUF_DIO_MAPPING, "mapping" }))
+				       { DIO_DIRECT, "none" },
+				       { DIO_BUFFERED, "buffered" },
+				       { DIO_FILE, "file" },
+				       { DIO_ALIGNMENT, "alignment" },
+				       { DIO_HOLE, "hole" },
+				       { DIO_DISK, "disk" },
+				       { DIO_MAPPING, "mapping" }))
 );
 
 /* The buffer was mapped for a device. */
@@ -101,7 +102,7 @@ TRACE_EVENT(dma_buf_dio_command,
 			     __field(unsigned int, len)
 			     __field(unsigned int, segments)),
 
-	    TP_fast_assign(__entry->buffer = file_inode(map->dio->dmabuf->file)->i_ino;
+	    TP_fast_assign(__entry->buffer = file_inode(map->dmabuf->file)->i_ino;
 			   __entry->disk = disk;
 			   __entry->write = write;
 			   __entry->offset = offset;

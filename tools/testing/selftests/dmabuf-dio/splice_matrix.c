@@ -386,19 +386,15 @@ static bool on_f2fs(const struct bench *b)
 }
 
 /*
- * Whether what is aligned, @body bytes at @pos, cannot be tried: by F2FS, which
- * wants whole blocks of memory if it gets whole sectors; or because blocks would
- * have to be allocated before the end of the file. If they were refused, they
- * could be seen.
+ * Whether what is aligned, @body bytes at @pos, cannot be tried: because F2FS
+ * would have to allocate blocks before the end of the file, which could be seen
+ * if they were not written then.
  */
 static const char *f2fs_refuses(const struct bench *b, const struct one *one,
 				loff_t pos, size_t body)
 {
-	size_t off = one->range->off + (pos - one->pos);
 	loff_t size = b->size;
 
-	if (off % b->block && !(off % SECTOR))
-		return "file";
 	/* The head is written by now. */
 	if (pos > one->pos && pos > size)
 		size = pos;
@@ -417,8 +413,6 @@ static const char *tried_in_vain(const struct bench *b, const struct one *one,
 
 	if (reason)
 		return reason;
-	if (b->place->device)
-		return "disk";
 	if (one->rw == READ && layouts[one->range->layout].gap &&
 	    pos >= GAP && pos < GAP_END)
 		return "hole";
@@ -426,8 +420,8 @@ static const char *tried_in_vain(const struct bench *b, const struct one *one,
 }
 
 /*
- * All is copied by what is below, with O_DIRECT: data that is not aligned for
- * that is refused, and behind the end of the file zeroes are read.
+ * All is copied through kernel memory, by what is below with O_DIRECT: ranges of the
+ * file that are not aligned for that are refused.
  */
 static void expect_overlay(const struct bench *b, struct one *one)
 {
@@ -436,11 +430,9 @@ static void expect_overlay(const struct bench *b, struct one *one)
 
 	one->reason = "file";
 	if (one->want && !(one->rw == READ && gap) &&
-	    ((one->pos | one->len) % SECTOR || one->range->off % DISK_ALIGN)) {
+	    (one->pos | one->len) % SECTOR) {
 		one->want = -EINVAL;
 		one->copied = 0;
-	} else if (one->rw == READ && one->want) {
-		one->after = one->len - one->want;
 	}
 }
 
@@ -468,6 +460,13 @@ static void expect(struct bench *b, struct one *one)
 	one->reason = "buffered";
 	if (flags[one->flag] != O_DIRECT)
 		return;
+	/* A disk is written in blocks, as by write(2). */
+	if (b->place->device && one->rw == WRITE &&
+	    (one->pos | one->len) % b->block) {
+		one->want = -EINVAL;
+		one->copied = 0;
+		return;
+	}
 	if (b->place == &dio_on_overlay) {
 		expect_overlay(b, one);
 		return;
@@ -475,6 +474,12 @@ static void expect(struct bench *b, struct one *one)
 	one->reason = "file";
 	if (!b->place->direct && !b->place->device && !b->place->tried)
 		return;
+
+	/* A disk that takes no dma-bufs says so before anybody looks at the range. */
+	if (b->place->device && !b->place->direct) {
+		one->reason = "disk";
+		return;
+	}
 
 	/* Head, whole blocks, tail. */
 	one->reason = "alignment";
