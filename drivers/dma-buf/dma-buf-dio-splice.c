@@ -109,6 +109,7 @@ static int dma_buf_dio_ask_add(struct dio_target *target,
 	struct dma_buf_dio_map *map = dma_buf_dio_find(ask->dmabuf, ddev);
 	unsigned int i;
 
+	/* If it is mapped, what is known of it is of that mapping */
 	if (map && smp_load_acquire(&map->live)) {
 		if (READ_ONCE(map->misalign) & align_mask)
 			return dio_target_refuse(target, DIO_ALIGNMENT);

@@ -153,15 +153,16 @@ static enum dma_data_direction dma_buf_dio_dir(const struct dma_buf *dmabuf)
 						    DMA_TO_DEVICE;
 }
 
-/*
- * Forbids new uses.  Who begins one sees that, or is seen by
- * dma_buf_dio_idle() from here on.
- */
+/* Forbids new uses. */
 static void dma_buf_dio_forbid(struct dma_buf_dio_map *map)
 {
 	dma_resv_assert_held(map->dmabuf->resv);
 
 	WRITE_ONCE(map->live, false);
+	/*
+	 * Who begins a use sees that, or is seen by dma_buf_dio_idle() from here
+	 * on: pairs with dma_buf_dio_map_get().
+	 */
 	smp_mb();
 }
 
@@ -197,6 +198,7 @@ static bool dma_buf_dio_unmap_idle(struct dma_buf_dio_map *map)
 		return false;
 	dma_buf_dio_forbid(map);
 	if (!dma_buf_dio_idle(map)) {
+		/* As when it was mapped */
 		smp_store_release(&map->live, true);
 		return false;
 	}
@@ -318,6 +320,7 @@ static int dma_buf_dio_map_locked(struct dma_buf_dio_map *map)
 	trace_dma_buf_dio_map(dmabuf, map->ddev->dev, segs->nr);
 	map->nth++;
 	map->used = true;
+	/* Who sees that it is mapped sees where: dma_buf_dio_map_get() */
 	smp_store_release(&map->live, true);
 
 	spin_lock(&dma_buf_dio_lru_lock);

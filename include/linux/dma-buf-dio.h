@@ -137,8 +137,10 @@ static inline bool dma_buf_dio_map_get(struct dma_buf_dio_map *map)
 	 */
 	preempt_disable();
 	this_cpu_inc(*map->inflight);
+	/* Seen by whoever forbids it, or this sees that: dma_buf_dio_forbid() */
 	smp_mb();
-	live = READ_ONCE(map->live);
+	/* And what was set before it was mapped */
+	live = smp_load_acquire(&map->live);
 	if (unlikely(!live))
 		dma_buf_dio_map_put(map);
 	preempt_enable();

@@ -2719,7 +2719,7 @@ static void splice_pipe(struct kunit *test)
 	ssize_t ret;
 
 	splice_fill(s, 0, 0);
-	memset(s->vaddr + SZ_4M, 'P', SZ_4M);
+	memset(s->vaddr + SZ_4M, 'P', s->fake->dmabuf->size - SZ_4M);
 	s->rw = WRITE;
 	/* It may get a page at a time only */
 	for (done = 0; done < size; done += ret) {

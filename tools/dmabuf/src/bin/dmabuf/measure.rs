@@ -191,7 +191,7 @@ pub fn clock_counts_instructions() -> bool {
     false
 }
 
-/// Median, for an odd number of values.
+/// Median; of an even number of values, the higher one of the two in the middle.
 pub fn median(mut values: Vec<u64>) -> u64 {
     values.sort_unstable();
     values[values.len() / 2]
