@@ -380,11 +380,6 @@ static size_t rest_of_block(const struct bench *b, const struct one *one)
 	return 0;
 }
 
-static bool on_f2fs(const struct bench *b)
-{
-	return b->place == &dio_on_f2fs || b->place == &dio_on_f2fs_crypt;
-}
-
 /*
  * Whether what is aligned, @body bytes at @pos, cannot be tried: because F2FS
  * would have to allocate blocks before the end of the file, which could be seen
@@ -403,20 +398,6 @@ static const char *f2fs_refuses(const struct bench *b, const struct one *one,
 				   overlap(pos, pos + body, GAP, GAP_END))))
 		return "hole";
 	return NULL;
-}
-
-/* Nobody takes dma-bufs there, which is seen when it is tried. */
-static const char *tried_in_vain(const struct bench *b, const struct one *one,
-				 loff_t pos, size_t body)
-{
-	const char *reason = on_f2fs(b) ? f2fs_refuses(b, one, pos, body) : NULL;
-
-	if (reason)
-		return reason;
-	if (one->rw == READ && layouts[one->range->layout].gap &&
-	    pos >= GAP && pos < GAP_END)
-		return "hole";
-	return "file";
 }
 
 /*
@@ -471,15 +452,10 @@ static void expect(struct bench *b, struct one *one)
 		expect_overlay(b, one);
 		return;
 	}
-	one->reason = "file";
-	if (!b->place->direct && !b->place->device && !b->place->tried)
+	/* Who takes no dma-bufs says so before anybody looks at the range. */
+	one->reason = b->place->device ? "disk" : "file";
+	if (!b->place->direct)
 		return;
-
-	/* A disk that takes no dma-bufs says so before anybody looks at the range. */
-	if (b->place->device && !b->place->direct) {
-		one->reason = "disk";
-		return;
-	}
 
 	/* Head, whole blocks, tail. */
 	one->reason = "alignment";
@@ -489,13 +465,9 @@ static void expect(struct bench *b, struct one *one)
 		return;
 	pos = one->pos + head;
 	body = (n - head + rest) / b->block * b->block;
-	if (!b->place->direct) {
-		one->reason = tried_in_vain(b, one, pos, body);
-		return;
-	}
 	if ((r->off + head) % DISK_ALIGN)
 		return;
-	if (on_f2fs(b) && f2fs_refuses(b, one, pos, body)) {
+	if (b->place == &dio_on_f2fs && f2fs_refuses(b, one, pos, body)) {
 		one->reason = f2fs_refuses(b, one, pos, body);
 		return;
 	}

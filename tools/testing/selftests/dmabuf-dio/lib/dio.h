@@ -412,7 +412,6 @@ struct dio_place {
 	int (*make)(struct dio_place *place);
 	bool direct;		/* O_DIRECT is by DMA */
 	bool device;		/* one file, and its size is what it is */
-	bool tried;		/* not direct, which only a try tells */
 	bool named;		/* files have to have names */
 	char path[DIO_NAME];	/* directory or node; none for a memfd */
 	int ret;		/* of making it */
