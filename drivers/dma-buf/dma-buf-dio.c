@@ -490,13 +490,17 @@ EXPORT_SYMBOL_IF_KUNIT(dma_buf_dio_dev_end);
 
 /**
  * dma_buf_dio_release - end all maps of a buffer
- * @dmabuf: the buffer, to which nobody has a reference any more
+ * @dmabuf: the buffer, to which nobody has a reference any more; or %NULL if it
+ *	was not made in the end
  *
  * Context: may sleep, and takes the &dma_buf.resv lock.
  */
 void dma_buf_dio_release(struct dma_buf *dmabuf)
 {
 	struct dma_buf_dio_map *map, *next;
+
+	if (!dmabuf)
+		return;
 
 	list_for_each_entry_safe(map, next, &dmabuf->dio.maps, node) {
 		struct dma_buf_dio_dev *ddev = map->ddev;

@@ -374,6 +374,9 @@ static void dio_error(struct kunit *test)
 	unsigned int i;
 
 	for (i = 0; i < (p->sgt_fine ? 1 : ARRAY_SIZE(ops)); i++) {
+		/* The core refuses an empty scatterlist itself to debug it */
+		if (IS_ENABLED(CONFIG_DMABUF_DEBUG) && i && p->set == dio_set_none)
+			continue;
 		fake = dio_export(test, ops[i]);
 
 		p->set(fake, p->error);
